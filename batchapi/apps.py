@@ -1,0 +1,20 @@
+"""The Django app: watches SQL, and has `manage.py check` look at the settings."""
+
+from django.apps import AppConfig
+from django.db.backends.signals import connection_created
+
+from batchapi.signals import subrequest_finished
+
+
+class BatchApiConfig(AppConfig):
+    name = "batchapi"
+    verbose_name = "Batch API"
+
+    def ready(self) -> None:
+        """Connect what must be there before the first request."""
+        from batchapi import checks, log, tags
+
+        checks.register_all()
+        subrequest_finished.connect(log.write_access_log)
+        connection_created.connect(tags.observe_connection)
+        tags.observe_all_connections()

@@ -1,0 +1,144 @@
+"""Every setting once: name, type, default and meaning on one line. Projects set them in `BATCHAPI = {…}`."""
+
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from typing import Any, get_type_hints
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+from batchapi.batch import METHODS, Priority, PriorityRule
+
+KiB, MiB = 1024, 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a batch may cost. Bytes are counted as sent, before any decoding."""
+
+    MAX_BATCH_SIZE: int = 100  # Sub-requests in one batch.
+    MAX_REQUEST_BYTES: int = 5 * MiB  # Bytes of one batch as it comes in.
+    MAX_RESPONSE_BYTES: int = 25 * MiB  # Bytes of all bodies in one answer.
+    MAX_STREAM_BYTES: int = 5 * MiB  # Bytes that are read of one streaming answer.
+    MAX_DEPTH: int = 64  # Levels of arrays and objects in the JSON of a batch.
+    MAX_HEADERS: int = 32  # Headers of one sub-request.
+    MAX_HEADER_BYTES: int = 8 * KiB  # Bytes of the headers of one sub-request, names and values.
+    ALLOWED_HEADERS: tuple[str, ...] = ()  # Header names that may reach a view, added to the built-in list.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordering:
+    """Who goes first."""
+
+    ENABLE_PRIORITIZATION: bool = True  # False keeps the order of the list.
+    PRIORITY_RULES: tuple[tuple[str, str], ...] = ()  # ("METHOD route-name-or-/path/pattern", "priority"); * is any.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layers:
+    """What runs around each view."""
+
+    SUBREQUEST_MIDDLEWARE: tuple[str, ...] = ()  # Middleware that runs around every sub-request, outermost first.
+    KNOWN_MIDDLEWARE: tuple[str, ...] = ()  # Middleware that sub-requests may do without; silences batchapi.W003.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of a project, grouped by the room that takes them."""
+
+    limits: Limits = field(default_factory=Limits)
+    ordering: Ordering = field(default_factory=Ordering)
+    layers: Layers = field(default_factory=Layers)
+
+    @property
+    def rules(self) -> tuple[PriorityRule, ...] | None:
+        """PRIORITY_RULES, read; None where prioritization is off."""
+        if not self.ordering.ENABLE_PRIORITIZATION:
+            return None
+        return tuple(read_rule(rule) for rule in self.ordering.PRIORITY_RULES)
+
+
+GROUPS: dict[str, Any] = {"limits": Limits, "ordering": Ordering, "layers": Layers}
+TYPES: dict[str, Any] = {name: kind for group in GROUPS.values() for name, kind in get_type_hints(group).items()}
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The project's settings as they stand now.
+
+    Raises ImproperlyConfigured with all that `manage.py check` would say of them.
+    """
+    given = getattr(django_settings, "BATCHAPI", {})
+    if problems := [words for _, words in find_problems(given)]:
+        raise ImproperlyConfigured(" ".join(problems))
+    groups = {
+        name: group(**{f.name: freeze(given[f.name]) for f in fields(group) if f.name in given})
+        for name, group in GROUPS.items()
+    }
+    return Settings(**groups)
+
+
+def forget_settings(*, setting: str, **_kwargs: object) -> None:
+    """Read the settings again when a test overrides them."""
+    if setting == "BATCHAPI":
+        get_settings.cache_clear()
+
+
+setting_changed.connect(forget_settings)
+
+
+def find_problems(given: object) -> list[tuple[str, str]]:
+    """What is wrong with a BATCHAPI dict: pairs of check id and sentence, empty if all is well."""
+    if not isinstance(given, dict):
+        return [("batchapi.E002", f"BATCHAPI must be a dict, not {type(given).__name__}.")]
+    unknown = [
+        ("batchapi.E001", f"BATCHAPI has no setting {name!r}; the names are in docs/settings.md.")
+        for name in given
+        if name not in TYPES
+    ]
+    wrong = [
+        ("batchapi.E002", f"BATCHAPI[{name!r}] must be {wanted}, not {value!r}.")
+        for name, value in given.items()
+        if name in TYPES and (wanted := unmet(name, value))
+    ]
+    return unknown + wrong
+
+
+def unmet(name: str, value: object) -> str | None:
+    """What a setting's value should have been, or None if it is that."""
+    kind = TYPES[name]
+    if kind is bool:
+        return None if isinstance(value, bool) else "True or False"
+    if kind is int:
+        return (
+            None if isinstance(value, int) and not isinstance(value, bool) and value > 0 else "a whole number above 0"
+        )
+    if name == "PRIORITY_RULES":
+        return unmet_rules(value)
+    is_strings = isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
+    return None if is_strings else "a tuple of strings"
+
+
+def unmet_rules(value: object) -> str | None:
+    """What PRIORITY_RULES should have been, or None."""
+    try:
+        for rule in value:  # type: ignore[attr-defined]
+            read_rule(rule)
+    except (TypeError, ValueError, KeyError):
+        return 'a tuple of pairs such as ("POST session-list", "critical") or ("* /api/stats/*", "background")'
+    return None
+
+
+def read_rule(rule: tuple[str, str]) -> PriorityRule:
+    """One line of PRIORITY_RULES. Raises ValueError or KeyError if it makes no sense."""
+    match, priority = rule
+    method, pattern = match.split()
+    if method != "*" and method not in METHODS:
+        raise ValueError(method)
+    return PriorityRule(method=method, pattern=pattern, priority=Priority[priority.upper()])
+
+
+def freeze(value: Any) -> Any:
+    """A list as a tuple, so that nobody changes a setting behind the project's back."""
+    return tuple(freeze(item) for item in value) if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,164 @@
+"""The tree of errors that this package makes. Imports no Django.
+
+BatchError
+├── EnvelopeError            the batch makes no sense: 4xx for the whole, and nothing has run
+│   ├── BadJson  BadEnvelope  BadId  DuplicateId  BadMethod  BadUrl  BadHeader  BadBody
+│   ├── UnknownDependency  CyclicDependency  NestedBatch  TooDeep  NotSupportedYet
+│   └── TooMany  TooLarge                                            (413)
+└── SubRequestError          one sub-request has no answer of its own; the others are unharmed
+    ├── NotFound  NotBatchable                                       (404)
+    ├── DependencyFailed                                             (424)
+    ├── Crashed                                                      (500)
+    └── ResponseTooLarge                                             (502)
+
+Each class carries status, code and title; the message carries the fact. The client sees all of them as
+`application/problem+json` (RFC 9457) with the type `urn:batchapi:<code>`. A message never holds exception text.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, Self
+
+
+class BatchError(Exception):
+    """Anything that this package refuses or fails to do, in words that the client may read."""
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    title: ClassVar[str]
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class EnvelopeError(BatchError):
+    """The batch as a whole is refused. `pointer` (RFC 6901, as a URI fragment) or `header` says where."""
+
+    status = 400
+
+    def __init__(self, detail: str, *, pointer: str = "#", header: str | None = None) -> None:
+        super().__init__(detail)
+        self.pointer = pointer
+        self.header = header
+        self.errors: tuple[EnvelopeError, ...] = (self,)
+
+    @classmethod
+    def first_of(cls, errors: Sequence[Self]) -> Self:
+        """The first error, which names status and code, telling of all the others too."""
+        errors[0].errors = tuple(errors)
+        return errors[0]
+
+
+class BadJson(EnvelopeError):
+    code = "bad_json"
+    title = "The body is not JSON"
+
+
+class BadEnvelope(EnvelopeError):
+    code = "bad_envelope"
+    title = "The body is JSON, but not a batch"
+
+
+class BadId(EnvelopeError):
+    code = "bad_id"
+    title = "An id is not usable"
+
+
+class DuplicateId(EnvelopeError):
+    code = "duplicate_id"
+    title = "An id is used twice"
+
+
+class BadMethod(EnvelopeError):
+    code = "bad_method"
+    title = "A method is not supported"
+
+
+class BadUrl(EnvelopeError):
+    code = "bad_url"
+    title = "A URL is not usable"
+
+
+class BadHeader(EnvelopeError):
+    code = "bad_header"
+    title = "A header is not usable"
+
+
+class BadBody(EnvelopeError):
+    code = "bad_body"
+    title = "A body does not fit its Content-Type"
+
+
+class UnknownDependency(EnvelopeError):
+    code = "unknown_dependency"
+    title = "A dependency names no sub-request"
+
+
+class CyclicDependency(EnvelopeError):
+    code = "cyclic_dependency"
+    title = "Sub-requests wait for each other"
+
+
+class NestedBatch(EnvelopeError):
+    code = "nested_batch"
+    title = "A batch cannot run inside a batch"
+
+
+class TooDeep(EnvelopeError):
+    code = "too_deep"
+    title = "The JSON is nested too deeply"
+
+
+class NotSupportedYet(EnvelopeError):
+    code = "not_supported_yet"
+    title = "This part of the format is not supported yet"
+
+
+class TooMany(EnvelopeError):
+    status = 413
+    code = "too_many"
+    title = "Too many sub-requests"
+
+
+class TooLarge(EnvelopeError):
+    status = 413
+    code = "too_large"
+    title = "The batch is too large"
+
+
+class SubRequestError(BatchError):
+    """One sub-request has no answer of its own. `executed` says whether its view was called."""
+
+    executed: ClassVar[bool] = False
+
+
+class NotFound(SubRequestError):
+    status = 404
+    code = "not_found"
+    title = "Not found"
+
+
+class NotBatchable(SubRequestError):
+    status = 404
+    code = "not_batchable"
+    title = "Not available in a batch"
+
+
+class DependencyFailed(SubRequestError):
+    status = 424
+    code = "dependency_failed"
+    title = "A dependency failed"
+
+
+class Crashed(SubRequestError):
+    status = 500
+    code = "crashed"
+    title = "Internal server error"
+    executed = True
+
+
+class ResponseTooLarge(SubRequestError):
+    status = 502
+    code = "response_too_large"
+    title = "The answer is too large"
+    executed = True

@@ -1,0 +1,1 @@
+"""A Plan in, one response for every sub-request out."""

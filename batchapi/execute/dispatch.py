@@ -1,0 +1,105 @@
+"""The end of the road: a sub-request in, its view called in this process, a sub-response out."""
+
+from contextlib import suppress
+from contextvars import copy_context
+from io import BytesIO
+from typing import Any
+
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.log import log_response
+
+from batchapi.batch import SubRequest, SubResponse, running
+from batchapi.exceptions import Crashed, ResponseTooLarge
+from batchapi.execute.answer import read_answer
+from batchapi.execute.caller import Caller
+from batchapi.execute.jar import Jar
+from batchapi.execute.memory import Memory
+from batchapi.execute.views import crash_response, guarded, view_handler
+from batchapi.parent import Parent
+from batchapi.problem import problem_response
+
+
+class Dispatch:
+    """Calls the view of each sub-request as Django would have called it for a request of its own."""
+
+    def __init__(self, parent: Parent, *, middleware: tuple[str, ...], max_stream_bytes: int) -> None:
+        self.parent = parent
+        self.jar = Jar(parent)
+        self.memory = Memory()
+        self.caller = Caller(parent, jar=self.jar, memory=self.memory)
+        self.view_handler = view_handler(middleware)
+        self.respond = guarded(self.call_view)
+        self.max_stream_bytes = max_stream_bytes
+
+    def __call__(self, subrequest: SubRequest) -> SubResponse:
+        """Whatever happens in the view, it becomes this sub-request's answer.
+
+        What a view does to the language, the time zone or the URL configuration ends with its context.
+        """
+        return copy_context().run(self.answer, subrequest)
+
+    def answer(self, subrequest: SubRequest) -> SubResponse:
+        """Call the view, in a context that is this sub-request's own."""
+        running.set(subrequest)
+        self.memory.enter()
+        request = self.open(subrequest)
+        response = self.respond(request)
+        try:
+            return self.close(subrequest, request, response)
+        finally:
+            if not subrequest.is_safe:
+                self.memory.forget_untracked()
+
+    def open(self, subrequest: SubRequest) -> HttpRequest:
+        """A fresh request: the parent's environ and attributes, and what is the sub-request's own."""
+        route = subrequest.route
+        assert route is not None, "what has no route was refused before"
+        environ = {
+            **self.parent.environ,
+            **self.jar.changed,
+            **subrequest.headers,
+            "REQUEST_METHOD": subrequest.method,
+            "PATH_INFO": route.path,
+            "QUERY_STRING": route.query,
+            "CONTENT_LENGTH": str(len(subrequest.body)) if subrequest.body else "",
+            "HTTP_X_REQUEST_ID": subrequest.correlation_id,
+            "wsgi.input": BytesIO(subrequest.body),
+        }
+        request = WSGIRequest(environ)
+        vars(request).update(self.parent.attributes)
+        return request
+
+    def call_view(self, request: HttpRequest) -> HttpResponseBase:
+        """The view's response, between what the caller brings and what it takes along."""
+        self.caller.introduce(request)
+        response = self.view_handler.chain(request)
+        return self.caller.part(request, response)
+
+    def close(self, subrequest: SubRequest, request: HttpRequest, response: Any) -> SubResponse:
+        """Read the response, log it as Django would, and give back what it holds open.
+
+        `response.close()` would tell Django that the whole request is over, and close the connections.
+        """
+        response._resource_closers.append(request.close)
+        try:
+            if subrequest.route and subrequest.route.location and "Content-Location" not in response:
+                response["Content-Location"] = subrequest.route.location  # tells that the URL was repaired
+            if response.status_code >= 400:
+                log_response("%s: %s", response.reason_phrase, request.path, response=response, request=request)
+            return read_answer(subrequest, response, max_stream_bytes=self.max_stream_bytes)
+        except ResponseTooLarge as refusal:
+            return problem_response(subrequest, refusal)
+        except Exception as error:  # A stream that breaks off is a crash like any other.
+            crash_response(request, error)
+            return problem_response(subrequest, Crashed("The view broke off while it was streaming."))
+        finally:
+            close_resources(response)
+
+
+def close_resources(response: Any) -> None:
+    """Run the closers of a response, each whatever the others do, as HttpResponseBase.close does."""
+    for closer in response._resource_closers:
+        with suppress(Exception):
+            closer()
+    response._resource_closers.clear()

@@ -1,0 +1,126 @@
+"""A request in, the response of its view out: Django's own way of calling a view, around each sub-request."""
+
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import Any
+
+from django.core.exceptions import BadRequest, MiddlewareNotUsed, PermissionDenied, SuspiciousOperation
+from django.core.handlers.base import BaseHandler
+from django.core.handlers.exception import response_for_exception
+from django.core.signals import got_request_exception, setting_changed
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http.multipartparser import MultiPartParserError
+from django.utils.log import log_response
+from django.utils.module_loading import import_string
+from django.utils.translation import get_language
+
+from batchapi.batch import SubRequest, running
+from batchapi.exceptions import Crashed
+from batchapi.execute.answer import keep_rendered
+from batchapi.execute.credentials import with_memory
+from batchapi.middleware import view_guards
+from batchapi.problem import PROBLEM_JSON, problem_body
+from batchapi.resolve import resolve_again
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+Hook = Callable[..., Any]
+EXPECTED = (Http404, PermissionDenied, MultiPartParserError, BadRequest, SuspiciousOperation)  # Django answers these.
+
+
+class ViewHandler(BaseHandler):
+    """Calls views as Django's request handler does, with SUBREQUEST_MIDDLEWARE in place of the project's MIDDLEWARE.
+
+    ATOMIC_REQUESTS, async views, template responses, `process_view` and its kin are BaseHandler's.
+    """
+
+    def __init__(self, middleware: tuple[str, ...]) -> None:
+        self._view_middleware: list[Hook] = []
+        self._template_response_middleware: list[Hook] = [self.process_template_response]
+        self._exception_middleware: list[Hook] = []
+        self.chain: GetResponse = guarded(super()._get_response)  # type: ignore[misc] # the stubs leave it out
+        for path in reversed(middleware):
+            self.wrap(import_string(path))
+        self._view_middleware[:0] = view_guards()
+
+    def wrap(self, middleware: Callable[[GetResponse], Any]) -> None:
+        """Put a middleware around the chain and note its hooks, in the order that Django calls them."""
+        try:
+            layer = middleware(self.chain)
+        except MiddlewareNotUsed:
+            return
+        if hasattr(layer, "process_view"):
+            self._view_middleware.insert(0, layer.process_view)
+        if hasattr(layer, "process_template_response"):
+            self._template_response_middleware.insert(-1, layer.process_template_response)
+        if hasattr(layer, "process_exception"):
+            self._exception_middleware.append(layer.process_exception)
+        self.chain = guarded(layer)
+
+    def resolve_request(self, request: HttpRequest) -> Any:
+        """The view that was found when the batch was parsed, unless something changed where it must be looked up."""
+        subrequest = current()
+        route = subrequest.route
+        assert route is not None
+        urlconf = getattr(request, "urlconf", None)
+        language = route.language and get_language()
+        if (request.path_info, language, urlconf) == (route.path_info, route.language, route.urlconf):
+            match = route.match
+        else:
+            match = resolve_again(request.path_info, method=subrequest.method, urlconf=urlconf)
+        request.resolver_match = match  # type: ignore[assignment] # it is one; batch.Match keeps Django out of the nouns
+        return match.func, match.args, match.kwargs
+
+    def process_template_response(self, _request: HttpRequest, response: Any) -> Any:
+        """The last hook before rendering: have the response remember what the renderer makes."""
+        return keep_rendered(response)
+
+    def make_view_atomic(self, view: Callable[..., Any]) -> Callable[..., Any]:
+        """The view with the batch's memory for credentials, in a transaction where ATOMIC_REQUESTS asks for one."""
+        return super().make_view_atomic(with_memory(view))
+
+
+def current() -> SubRequest:
+    """The sub-request that this code runs for."""
+    subrequest = running.get()
+    assert subrequest is not None, "only called inside a sub-request"
+    return subrequest
+
+
+@lru_cache(maxsize=8)
+def view_handler(middleware: tuple[str, ...]) -> ViewHandler:
+    """One handler per list of middleware; middleware is made once per process, as Django makes it."""
+    return ViewHandler(middleware)
+
+
+def forget_handlers(*, setting: str, **_kwargs: object) -> None:
+    """Make the handlers anew when a test overrides what they are made from."""
+    if setting in ("MIDDLEWARE", "BATCHAPI", "CSRF_TRUSTED_ORIGINS"):
+        view_handler.cache_clear()
+
+
+setting_changed.connect(forget_handlers)
+
+
+def guarded(get_response: GetResponse) -> GetResponse:
+    """Turns the exceptions of views and middleware into responses: the one place where that happens."""
+
+    @wraps(get_response)
+    def respond(request: HttpRequest) -> HttpResponseBase:
+        try:
+            return get_response(request)
+        except EXPECTED as error:
+            return response_for_exception(request, error)
+        except Exception as error:
+            return crash_response(request, error)
+
+    return respond
+
+
+def crash_response(request: HttpRequest, error: Exception) -> HttpResponse:
+    """A 500 that tells the client nothing; the log and `got_request_exception` hear everything, as from Django."""
+    got_request_exception.send(sender=None, request=request)
+    subrequest = current()
+    body = problem_body(Crashed("The view raised an exception."), correlation_id=subrequest.correlation_id)
+    response = HttpResponse(body, status=Crashed.status, content_type=PROBLEM_JSON)
+    log_response("Internal Server Error: %s", request.path, response=response, request=request, exception=error)
+    return response

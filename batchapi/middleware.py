@@ -1,0 +1,55 @@
+"""The project's own middleware, found by kind. Its hooks are called one by one; it is never run as a whole."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.http import HttpRequest, HttpResponseBase
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.module_loading import import_string
+
+Middleware = TypeVar("Middleware")
+LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"  # imports models, so it goes by its name
+
+
+@cache
+def installed(kind: type[Middleware]) -> Middleware | None:
+    """The project's first middleware of a kind, ready for its hooks to be called, or None."""
+    return next((found(unused) for found in classes() if issubclass(found, kind)), None)
+
+
+@cache
+def view_guards() -> tuple[Any, ...]:
+    """The `process_view` hooks of the project's middleware that stand between a caller and a plain Django view."""
+    return tuple(found(unused).process_view for found in classes() if is_guard(found))
+
+
+def is_guard(found: type) -> bool:
+    """Whether a middleware class is Django's CSRF or login-required middleware, or made from it."""
+    names = {f"{parent.__module__}.{parent.__qualname__}" for parent in found.__mro__}
+    return issubclass(found, CsrfViewMiddleware) or LOGIN_REQUIRED in names
+
+
+def classes() -> Iterator[Any]:
+    """The classes in MIDDLEWARE; middleware that is a function has no hooks."""
+    for path in settings.MIDDLEWARE:
+        found = import_string(path)
+        if isinstance(found, type):
+            yield found
+
+
+def unused(request: HttpRequest) -> HttpResponseBase:
+    """Stands where middleware wants to know what comes after it."""
+    raise AssertionError(f"Middleware was called for {request.path}; only its hooks may be.")
+
+
+def forget_installed(*, setting: str, **_kwargs: object) -> None:
+    """Look again when a test overrides a setting that middleware reads when it is made."""
+    if setting in ("MIDDLEWARE", "SESSION_ENGINE", "CSRF_TRUSTED_ORIGINS"):
+        installed.cache_clear()
+        view_guards.cache_clear()
+
+
+setting_changed.connect(forget_installed)

@@ -1,0 +1,80 @@
+"""What a view may say about itself, and how it is read from a resolved view. Imports no Django.
+
+    @batch_policy(priority="critical", changes_identity=True)
+    class LoginView(APIView): ...
+
+    @batchable          # a plain Django view (or an async one) that may be called in a batch
+    def version(request): ...
+
+    @batch_exempt       # a DRF view that must not
+    class ExportView(APIView): ...
+
+The decorators go on a view class, on a view function (above `@api_view`), or on a handler method or viewset action.
+What a method says goes before what its class says.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import Any, TypeVar
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+ATTRIBUTE = "_batch_policy"
+PRIORITIES = ("critical", "high", "normal", "low", "background")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A view's word on how it is batched. None means that the view says nothing."""
+
+    batchable: bool | None = None  # True opens a plain Django view, False closes a DRF view
+    priority: str | None = None  # one of PRIORITIES
+    changes_identity: bool | None = None  # login, logout: nothing is moved past it
+
+    def over(self, other: "Policy") -> "Policy":
+        """This policy, with what it leaves open taken from another."""
+        said = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
+        return replace(other, **said)
+
+
+def batch_policy(
+    *, batchable: bool | None = None, priority: str | None = None, changes_identity: bool | None = None
+) -> Callable[[View], View]:
+    """Say how a view is batched.
+
+    Raises ValueError for a priority that does not exist.
+    """
+    if priority is not None and priority not in PRIORITIES:
+        raise ValueError(f"{priority!r} is not a priority; use one of {', '.join(PRIORITIES)}.")
+    policy = Policy(batchable=batchable, priority=priority, changes_identity=changes_identity)
+
+    def decorate(view: View) -> View:
+        setattr(view, ATTRIBUTE, policy.over(getattr(view, ATTRIBUTE, Policy())))
+        return view
+
+    return decorate
+
+
+def batchable(view: View) -> View:
+    """Let a plain Django view be called in a batch. CSRF and login-required middleware guard it there too."""
+    return batch_policy(batchable=True)(view)
+
+
+def batch_exempt(view: View) -> View:
+    """Never call this view in a batch."""
+    return batch_policy(batchable=False)(view)
+
+
+@lru_cache(maxsize=4096)  # Every URL of a batch asks, and a view does not change its mind.
+def read_policy(callback: Callable[..., Any], method: str) -> Policy:
+    """What a resolved view says of itself for one method: its handler, then the callback, then its class."""
+    view_class = getattr(callback, "cls", None) or getattr(callback, "view_class", None)
+    name = getattr(callback, "actions", {}).get(method.lower(), method.lower())
+    handler = getattr(view_class, name, None)
+    if handler is None and method == "HEAD":  # Django and DRF answer it with `get`, which speaks for it then.
+        return read_policy(callback, "GET")
+    policy = Policy()
+    for speaker in (view_class, callback, handler):
+        policy = getattr(speaker, ATTRIBUTE, Policy()).over(policy)
+    return policy

@@ -1,0 +1,57 @@
+"""The door: an HTTP request in, an HTTP response out."""
+
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils.decorators import method_decorator
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from batchapi.conf import get_settings
+from batchapi.execute.runner import execute_plan
+from batchapi.execute.stack import build_handler
+from batchapi.parent import Parent
+from batchapi.parse import parse_batch
+from batchapi.plan import plan_batch
+from batchapi.render import render_batch, render_error
+from batchapi.wire.json import BatchJSONParser, BatchJSONRenderer
+
+
+@method_decorator(transaction.non_atomic_requests, name="dispatch")
+class BatchView(APIView):
+    """Answer many requests at once."""
+
+    is_batch_endpoint = True
+    parser_classes = (BatchJSONParser,)
+    renderer_classes = (BatchJSONRenderer,)
+    permission_classes = (AllowAny,)  # Each view says its own 401 or 403.
+    throttle_classes = ()  # Each view counts each sub-request itself.
+    versioning_class = None
+
+    def post(self, request: Request) -> Response:
+        """Parse, plan, execute, render."""
+        settings = get_settings()
+        batch = parse_batch(request.data, parent=self.parent, limits=settings.limits)
+        plan = plan_batch(batch, rules=settings.rules)
+        handler = build_handler(self.parent, settings)
+        responses = execute_plan(plan, handler, correlation_id=self.parent.correlation_id)
+        return render_batch(batch, responses, parent=self.parent, limits=settings.limits)
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        """Read the outer request before DRF writes its own authenticated user onto it."""
+        self.parent = Parent.from_request(request)
+        return super().initialize_request(request, *args, **kwargs)
+
+    def perform_authentication(self, request: Request) -> None:
+        """Not before somebody asks for the user."""
+
+    def get_parser_context(self, http_request: HttpRequest) -> dict[str, Any]:
+        """Hand the limits to the parser."""
+        return {**super().get_parser_context(http_request), "limits": get_settings().limits}
+
+    def get_exception_handler(self) -> Any:
+        """Every refusal is application/problem+json, whatever the project made of its other errors."""
+        return render_error

@@ -1,0 +1,1 @@
+"""Every figure that the README claims, reproducible: `python -m benchmarks`."""

@@ -1,0 +1,67 @@
+"""What is compared: a batch, the same requests one by one, and the floor under both."""
+
+import json
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.test import RequestFactory
+from django.urls import get_resolver
+
+from batchapi.views import BatchView
+
+BATCH_VIEW = BatchView.as_view()
+
+
+def urls(count: int) -> list[str]:
+    """That many different URLs of the trivial view."""
+    return [f"/api/trivial/{number}/" for number in range(count)]
+
+
+def body_of(paths: list[str]) -> bytes:
+    """The JSON of a batch of GETs."""
+    return json.dumps({"requests": [{"id": str(n), "url": url} for n, url in enumerate(paths)]}).encode()
+
+
+def batch(paths: list[str]) -> Callable[[], object]:
+    """One call of the batch view, JSON in and JSON out, without the project's middleware."""
+    body, factory = body_of(paths), RequestFactory()
+
+    def run() -> bytes:
+        request = factory.post("/api/batch/", body, content_type="application/json")
+        response = BATCH_VIEW(request)
+        response.render()
+        assert response.status_code == 200, response.content
+        return bytes(response.content)
+
+    return run
+
+
+def direct(paths: list[str]) -> Callable[[], object]:
+    """The floor: a loop that copies an environ, resolves, calls and renders each view in this process."""
+    environ = RequestFactory().get("/").environ
+
+    def run() -> list[bytes]:
+        bodies = []
+        for path in paths:
+            request = WSGIRequest(
+                {**environ, "PATH_INFO": path, "QUERY_STRING": "", "REQUEST_METHOD": "GET", "wsgi.input": BytesIO()}
+            )
+            match = get_resolver().resolve(request.path_info)
+            request.resolver_match = match
+            response: Any = match.func(request, *match.args, **match.kwargs)
+            bodies.append(response.render().content)
+        return bodies
+
+    return run
+
+
+def call(handler: WSGIHandler, environ: dict[str, Any]) -> bytes:
+    """One request through a whole Django handler, as a WSGI server would make it."""
+    status: list[str] = []
+    response = handler(environ, lambda line, *_: status.append(line))
+    body = b"".join(response)
+    response.close()
+    assert status[0].startswith("200"), (status, body)
+    return body

@@ -1,0 +1,43 @@
+"""Rows of the chat for tests: a name for each model, fields only where a test cares."""
+
+import factory
+from django.contrib.auth.models import User
+from factory.django import DjangoModelFactory, Password
+from rest_framework.authtoken.models import Token
+
+from chat.models import Message, Session
+
+PASSWORD = "correct horse"
+
+
+class UserFactory(DjangoModelFactory):
+    class Meta:
+        model = User
+
+    username = factory.Sequence(lambda n: f"user-{n}")
+    email = factory.LazyAttribute(lambda user: f"{user.username}@example.com")
+    password = Password(PASSWORD)
+
+
+class TokenFactory(DjangoModelFactory):
+    class Meta:
+        model = Token
+
+    user = factory.SubFactory(UserFactory)
+
+
+class SessionFactory(DjangoModelFactory):
+    class Meta:
+        model = Session
+
+    owner = factory.SubFactory(UserFactory)
+    key = factory.Sequence(lambda n: f"session-{n}")
+    title = factory.Sequence(lambda n: f"Session {n}")
+
+
+class MessageFactory(DjangoModelFactory):
+    class Meta:
+        model = Message
+
+    session = factory.SubFactory(SessionFactory)
+    content = factory.Sequence(lambda n: f"Message {n}")

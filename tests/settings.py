@@ -1,0 +1,9 @@
+"""The project's settings, for tests: no DEBUG, a fast password hash, and the routes of tests/urls.py."""
+
+from project.settings import *
+
+DEBUG = False
+ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
+ROOT_URLCONF = "tests.urls"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+WHITENOISE_AUTOREFRESH = True  # Otherwise it warns that nobody has run collectstatic.

@@ -1,0 +1,112 @@
+"""Which tables a statement touches: by its words, on statements that people write and on those that the ORM does."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+
+from batchapi import tags
+from chat.models import Message, Session
+from tests.factories import MessageFactory, SessionFactory, UserFactory
+
+SESSION, MESSAGE = Session._meta.db_table, Message._meta.db_table
+EVERYTHING = tags.known_tables()
+
+
+@pytest.mark.parametrize(
+    ("sql", "tables", "is_write"),
+    [
+        ('SELECT * FROM "auth_user"', {"auth_user"}, False),
+        (f"select s.id from {SESSION} s join {MESSAGE} m on true", {SESSION, MESSAGE}, False),
+        ("  SELECT 1", set(), False),
+        ("UPDATE auth_user SET is_active = false", {"auth_user"}, True),
+        (f"/* report */ INSERT INTO {SESSION.upper()} VALUES (1)", {SESSION}, True),
+        (f"WITH gone AS (DELETE FROM {MESSAGE} RETURNING *) SELECT * FROM gone", {MESSAGE}, True),
+        (f"SELECT * INTO new_table FROM {SESSION}", {SESSION}, True),
+        (f"DELETE FROM {SESSION} WHERE id IN (SELECT 1 FROM auth_user)", {SESSION, "auth_user"}, True),
+        ("CALL refresh_all()", EVERYTHING, True),
+        ("SAVEPOINT s1", set(), False),
+        ("PRAGMA foreign_keys", set(), False),
+    ],
+)
+def test_the_words_of_a_statement_name_its_tables(sql: str, tables: set[str], is_write: bool) -> None:
+    assert tags.touched(sql) == (tables, is_write)
+
+
+@contextmanager
+def observed() -> Iterator[list[tuple[frozenset[str], bool]]]:
+    """Every statement of this context, as the package sees it."""
+    seen: list[tuple[frozenset[str], bool]] = []
+    token = tags.observer.set(lambda tables, is_write: seen.append((tables, is_write)))
+    try:
+        yield seen
+    finally:
+        tags.observer.reset(token)
+
+
+WRITES: list[tuple[str, Callable[[Session], object]]] = [
+    ("save", lambda session: session.save()),
+    ("update", lambda session: Session.objects.update(title="x")),
+    ("bulk_update", lambda session: Session.objects.bulk_update([session], ["title"])),
+    ("bulk_create", lambda session: Session.objects.bulk_create([Session(owner=session.owner, key="b")])),
+    ("delete", lambda session: session.delete()),
+    ("raw", lambda session: connection.cursor().execute(f"UPDATE {SESSION} SET title = 'raw'")),
+    ("executemany", lambda s: connection.cursor().executemany(f"UPDATE {SESSION} SET title = %s", [["a"], ["b"]])),
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("write", [write for _, write in WRITES], ids=[name for name, _ in WRITES])
+def test_every_road_of_a_write_is_seen(write: Callable[[Session], object]) -> None:
+    session = SessionFactory()
+    with observed() as seen:
+        write(session)
+    assert any(SESSION in tables and is_write for tables, is_write in seen)
+
+
+@pytest.mark.django_db
+def test_a_delete_is_seen_on_the_tables_that_it_cascades_to() -> None:
+    message = MessageFactory()
+    with observed() as seen:
+        message.session.owner.delete()
+    written = frozenset[str]().union(*(tables for tables, is_write in seen if is_write))
+    assert {"auth_user", SESSION, MESSAGE} <= written
+
+
+@pytest.mark.django_db
+def test_a_many_to_many_relation_is_a_table_of_its_own() -> None:
+    user = UserFactory()
+    with observed() as seen:
+        user.groups.create(name="editors")
+    assert any("auth_user_groups" in tables and is_write for tables, is_write in seen)
+
+
+@pytest.mark.django_db
+def test_a_statement_that_fails_counts_too() -> None:
+    with observed() as seen, pytest.raises(Exception, match="nonsense"), transaction.atomic():
+        connection.cursor().execute("UPDATE auth_user SET nonsense = 1")
+    assert (frozenset({"auth_user"}), True) in seen
+
+
+@pytest.mark.django_db
+def test_reading_writes_nothing() -> None:
+    UserFactory()
+    with observed() as seen:
+        list(User.objects.select_related().filter(groups__name="x"))
+    assert not any(is_write for _, is_write in seen)
+
+
+def test_somebody_elses_wrapper_does_not_take_ours_away(db: None) -> None:
+    """A wrapper that is put on inside somebody's block is popped with theirs; ours stands at the other end."""
+
+    def theirs(execute: Callable[..., object], *args: object) -> object:
+        return execute(*args)
+
+    connection.execute_wrappers.remove(tags.observe)
+    with connection.execute_wrapper(theirs):
+        tags.observe_connection(connection=connection)
+    assert connection.execute_wrappers.count(tags.observe) == 1
+    tags.observe_connection(connection=connection)
+    assert connection.execute_wrappers.count(tags.observe) == 1
