@@ -1,5 +1,6 @@
 """Every setting once: name, type, default and meaning on one line. Projects set them in `BATCHAPI = {…}`."""
 
+import re
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any, get_type_hints
@@ -11,6 +12,12 @@ from django.core.signals import setting_changed
 from batchapi.batch import METHODS, Priority, PriorityRule
 
 KiB, MiB = 1024, 1024 * 1024
+NEVER_ALLOWED = re.compile(  # Headers that say who is asking or where the message ends are the parent's alone.
+    r"authorization|cookie|host|origin|referer|x-csrf-?token|forwarded|x-forwarded-.*|x-real-ip|remote-.*|via|"
+    r"content-length|content-encoding|transfer-encoding|te|trailer|connection|upgrade|expect|x-(http-)?method.*",
+    re.IGNORECASE,
+)
+TOKEN = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2, without "_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +123,16 @@ def unmet(name: str, value: object) -> str | None:
         )
     if name == "PRIORITY_RULES":
         return unmet_rules(value)
-    is_strings = isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
-    return None if is_strings else "a tuple of strings"
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+        return "a tuple of strings"
+    if name == "ALLOWED_HEADERS" and not all(is_allowable(item) for item in value):
+        return "names of headers that say nothing about who is asking or where a message ends"
+    return None
+
+
+def is_allowable(header: str) -> bool:
+    """Whether a project may let a header of a sub-request through to its view."""
+    return bool(TOKEN.fullmatch(header)) and not NEVER_ALLOWED.fullmatch(header)
 
 
 def unmet_rules(value: object) -> str | None:

@@ -36,7 +36,7 @@ OWN_NAMES = frozenset(
             "RAW_URI",
             "SCRIPT_URI",
         ),  # Django reads the path from these too.
-        "CSRF_COOKIE_NEEDS_UPDATE",
+        *("CSRF_COOKIE", "CSRF_COOKIE_NEEDS_UPDATE"),  # Read anew for each sub-request.
     }
 )
 SERVER_OBJECTS = ("wsgi.input", "wsgi.file_wrapper", "gunicorn.socket", "werkzeug.request", "werkzeug.socket")
@@ -64,6 +64,7 @@ class Parent:
     correlation_id: str
     is_nested: bool  # whether this batch is posted from inside a sub-request
     idempotency_key: str | None
+    prefer: str  # what the client would like of the batch (RFC 7240)
     request: HttpRequest
 
     @classmethod
@@ -81,6 +82,7 @@ class Parent:
             correlation_id=read_correlation_id(given),
             is_nested=running.get() is not None,
             idempotency_key=given.get("HTTP_IDEMPOTENCY_KEY"),
+            prefer=given.get("HTTP_PREFER", ""),
             request=request,
         )
 

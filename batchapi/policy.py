@@ -9,7 +9,7 @@
     @batch_exempt       # a DRF view that must not
     class ExportView(APIView): ...
 
-The decorators go on a view class, on a view function (above `@api_view`), or on a handler method or viewset action.
+The decorators go on a view class, on a view function (above or below `@api_view`), on a handler method or an action.
 What a method says goes before what its class says.
 """
 
@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 View = TypeVar("View", bound=Callable[..., Any])
 
 ATTRIBUTE = "_batch_policy"
+API_VIEW_HANDLER = "api_view.<locals>.decorator.<locals>.handler"
 PRIORITIES = ("critical", "high", "normal", "low", "background")
 
 
@@ -75,6 +76,13 @@ def read_policy(callback: Callable[..., Any], method: str) -> Policy:
     if handler is None and method == "HEAD":  # Django and DRF answer it with `get`, which speaks for it then.
         return read_policy(callback, "GET")
     policy = Policy()
-    for speaker in (view_class, callback, handler):
+    for speaker in (view_class, callback, *behind(handler), handler):
         policy = getattr(speaker, ATTRIBUTE, Policy()).over(policy)
     return policy
+
+
+def behind(handler: Any) -> tuple[Any, ...]:
+    """The function that `@api_view` was put on. DRF keeps it in a closure and copies no attribute of ours from it."""
+    if getattr(handler, "__qualname__", "") != API_VIEW_HANDLER:
+        return ()
+    return tuple(cell.cell_contents for cell in handler.__closure__ or ())

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import pytest
+from django.utils.translation import deactivate
 from hypothesis import settings
 
 from tests.servers import NoServer, postgres_server, redis_server
@@ -59,3 +60,10 @@ def no_skip_in_ci(report: Report) -> Report:
         report.outcome = "failed"
         report.longrepr = f"skipped, and BATCHAPI_CI=1 allows no skips: {report.longrepr}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def _the_language_of_the_settings() -> Iterator[None]:
+    """A view that is called alone, by Django itself, leaves its language behind on this thread."""
+    yield
+    deactivate()

@@ -65,6 +65,16 @@ def test_a_function_view_speaks_for_itself() -> None:
     assert read_policy(function, "GET").priority == "high"
 
 
+def test_a_decorator_below_api_view_is_heard_too() -> None:
+    """That is where DRF's own decorators go, so people will put ours there; an exempt view must stay exempt."""
+
+    @api_view(["GET"])
+    @batch_exempt
+    def view(request: Any) -> None: ...
+
+    assert read_policy(view, "GET").batchable is False
+
+
 def test_a_decorator_between_us_and_the_view_hides_nothing() -> None:
     assert read_policy(login_required(Plain.as_view()), "GET").priority == "low"
 

@@ -2,7 +2,7 @@
 
 Middleware itself does not run again. What carries identity does, one by one and by Django's own code: the session is
 opened from the cookie that a browser would send by now and saved as soon as a view changed it, the user is looked up
-from it, the language is chosen anew.
+from it, the CSRF secret is read from the cookies again, the language is chosen anew.
 """
 
 from functools import partial
@@ -16,6 +16,7 @@ from django.contrib.messages.storage import default_storage
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponseBase
+from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.locale import LocaleMiddleware
 from django.utils.functional import LazyObject, SimpleLazyObject
 from django.utils.module_loading import import_string
@@ -36,6 +37,7 @@ class Caller:
         self.jar = jar
         self.memory = memory
         self.session_middleware = installed(SessionMiddleware)
+        self.csrf_middleware = installed(CsrfViewMiddleware)
         self.locale_middleware = installed(LocaleMiddleware)
         self.message_middleware = installed(MessageMiddleware)
         self.user = ParentUser(parent)
@@ -47,6 +49,8 @@ class Caller:
         has = self.parent.attributes
         if "session" in has:
             self.open_session(request)
+        if self.csrf_middleware:
+            self.csrf_middleware.process_request(request)
         if "user" in has:
             vars(request)["user"] = SimpleLazyObject(partial(self.user_of, request))
             request.auser = partial(sync_to_async(self.user_of), request)
@@ -62,7 +66,8 @@ class Caller:
         """
         if "_messages" in self.parent.attributes and self.message_middleware:
             response = self.message_middleware.process_response(request, response)
-        self.jar.keep_csrf(request, response)
+        if self.csrf_middleware:
+            response = self.csrf_middleware.process_response(request, response)
         session = getattr(request, "session", None)
         if (
             session is not None
@@ -70,13 +75,13 @@ class Caller:
             and (session.accessed or settings.SESSION_SAVE_EVERY_REQUEST)
         ):
             response = self.session_middleware.process_response(request, response)
-        self.jar.take_from(response)
+        self.jar.take_from(request, response)
         return response
 
     def open_session(self, request: HttpRequest) -> None:
         """A session store of the sub-request's own; what it loads is remembered."""
         store = type(self.parent.attributes["session"])
-        session = store(self.jar.cookies.get(settings.SESSION_COOKIE_NAME))
+        session = store(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
         session.load = partial(self.load, session)
         request.session = session
 
@@ -142,4 +147,4 @@ def keep_session_of(parent: Parent, jar: Jar) -> None:
     session = parent.attributes.get("session")
     if session is not None and session.modified and not session.is_empty():
         session.save()
-        jar.cookies[settings.SESSION_COOKIE_NAME] = session.session_key
+        jar.keep(settings.SESSION_COOKIE_NAME, session.session_key, path=settings.SESSION_COOKIE_PATH)

@@ -38,7 +38,7 @@ def look_up(authenticator: Any, memory: Memory, *args: Any, **kwargs: Any) -> An
     key: Hashable = ("token", authenticator.get_model(), args[:1]) if is_token else ("basic", args[:2])
     outcome = memory.recall(key, lambda: attempt(authenticator, args, kwargs), keep=lambda _: True)
     if isinstance(outcome, AuthenticationFailed):
-        raise AuthenticationFailed(gettext(str(outcome.detail)), outcome.get_codes())
+        raise AuthenticationFailed(gettext(str(outcome.detail)))
     return outcome
 
 

@@ -57,7 +57,6 @@ class Dispatch:
         assert route is not None, "what has no route was refused before"
         environ = {
             **self.parent.environ,
-            **self.jar.changed,
             **subrequest.headers,
             "REQUEST_METHOD": subrequest.method,
             "PATH_INFO": route.path,

@@ -1,50 +1,76 @@
-"""What a browser would carry from one answer to the next request: cookies, and the CSRF secret."""
+"""What a browser would carry from one answer to the next request: cookies (RFC 6265)."""
 
 import re
+import time
 from http.cookies import Morsel, SimpleCookie
-from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
-from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.http import parse_http_date_safe
 
 from batchapi.parent import Parent
 
+UNKNOWN = ""  # the path of a cookie that the client sent
+
 
 class Jar:
-    """The cookies of one batch, filled by the parent first."""
+    """The cookies of one batch, by name and path; filled by the parent first."""
 
     def __init__(self, parent: Parent) -> None:
-        self.cookies = dict(parent.cookies)
+        self.cookies = {(name, UNKNOWN): value for name, value in parent.cookies.items()}
         self.has_csrf_cookie = settings.CSRF_COOKIE_NAME in parent.cookies
-        self.changed: dict[str, Any] = {}  # environ variables that differ from the parent's
+        self.parent_path = parent.request.path
+        self.is_changed = False
+
+    def keep(self, name: str, value: str | None, *, path: str) -> None:
+        """Set a cookie, or forget it: None.
+
+        One that the client sent makes way if the new one would have been sent along with the batch too.
+        """
+        self.is_changed = True
+        if path_matches(self.parent_path, path):
+            self.cookies.pop((name, UNKNOWN), None)
+        self.cookies.pop((name, path), None)
+        if value is not None:
+            self.cookies[name, path] = value
 
     def put_into(self, request: HttpRequest) -> None:
-        """Let a sub-request see the cookies as they are now."""
-        request.COOKIES = self.cookies.copy()
+        """Let a sub-request see the cookies as they are now. Of two with one name, Django takes the widest path's."""
+        found = [
+            (path, name, value) for (name, path), value in self.cookies.items() if path_matches(request.path, path)
+        ]
+        request.COOKIES = {name: value for _, name, value in sorted(found, key=lambda cookie: -len(cookie[0]))}
+        if self.is_changed:
+            encode = SimpleCookie().value_encode
+            pairs = (f"{name}={encode(value)[1]}" for name, value in request.COOKIES.items())
+            request.META.pop("HTTP_COOKIE", None)
+            request.META.update({"HTTP_COOKIE": "; ".join(pairs)} if request.COOKIES else {})
 
-    def keep_csrf(self, request: HttpRequest, response: HttpResponseBase) -> None:
-        """Put a CSRF secret that a view made into the response, as Django's middleware does."""
-        if request.META.get("CSRF_COOKIE_NEEDS_UPDATE"):
-            self.changed["CSRF_COOKIE"] = request.META["CSRF_COOKIE"]
-            CsrfViewMiddleware(lambda _: response).process_response(request, response)
-
-    def take_from(self, response: HttpResponseBase) -> None:
-        """Keep what a sub-response set, as a browser would before its next request."""
+    def take_from(self, request: HttpRequest, response: HttpResponseBase) -> None:
+        """Keep what a sub-response set. Where it says no path, it gets one: on the batch's answer it means another."""
         for name, morsel in response.cookies.items():
+            if not morsel["path"].startswith("/"):
+                morsel["path"] = default_path(request.path)
             if name == settings.CSRF_COOKIE_NAME and self.has_csrf_cookie:
                 continue  # The client's header was written for the cookie that it sent.
-            if is_deletion(morsel):
-                self.cookies.pop(name, None)
-            else:
-                self.cookies[name] = morsel.value
-        if response.cookies:
-            encode = SimpleCookie().value_encode
-            self.changed["HTTP_COOKIE"] = "; ".join(
-                f"{name}={encode(value)[1]}" for name, value in self.cookies.items()
-            )
+            self.keep(name, None if is_over(morsel) else morsel.value, path=morsel["path"])
 
 
-def is_deletion(morsel: "Morsel[str]") -> bool:
-    """Whether a Set-Cookie makes a browser forget the cookie: its Max-Age is 0 or less (RFC 6265, section 5.2.2)."""
-    return re.fullmatch(r"0+|-\d+", str(morsel["max-age"]), re.ASCII) is not None
+def is_over(morsel: "Morsel[str]") -> bool:
+    """Whether a Set-Cookie makes a browser forget the cookie: Max-Age goes before Expires (section 5.3)."""
+    if max_age := str(morsel["max-age"]):
+        return re.fullmatch(r"0+|-\d+", max_age, re.ASCII) is not None
+    expires = parse_http_date_safe(morsel["expires"])
+    return expires is not None and expires <= time.time()
+
+
+def path_matches(path: str, cookie_path: str) -> bool:
+    """Whether a cookie is sent to a path (section 5.1.4)."""
+    if not path.startswith(cookie_path):
+        return False
+    return cookie_path.endswith("/") or path[len(cookie_path) :][:1] in ("", "/") or cookie_path == UNKNOWN
+
+
+def default_path(path: str) -> str:
+    """The path of a cookie that names none (section 5.1.4)."""
+    return path.rpartition("/")[0] or "/"

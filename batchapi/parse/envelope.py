@@ -1,5 +1,6 @@
 """The list of sub-requests: how many, under which names, and who waits for whom."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from batchapi.exceptions import (
 from batchapi.parent import Parent
 from batchapi.parse.subrequest import member, parse_subrequest
 
+STOP_ON_ERROR = re.compile(r"(?:^|[,;\s])continue-on-error\s*=\s*\"?false", re.IGNORECASE)
 LATER = ("defaults",)  # Members of the format that are not built yet.
 
 
@@ -25,10 +27,7 @@ def parse_batch(data: Any, *, parent: Parent, limits: Limits) -> Batch:
 
     Raises EnvelopeError, which tells of all that is wrong at once; its pointers are URI fragments (RFC 6901).
     """
-    if parent.is_nested:
-        raise NestedBatch("A view inside a batch posted a batch; call the views themselves.")
-    if parent.idempotency_key is not None:
-        raise NotSupportedYet("Idempotency-Key is not supported yet; leave it out.", header="Idempotency-Key")
+    refuse_parent(parent)
     items, pointer = find_list(data)
     if len(items) > limits.MAX_BATCH_SIZE:
         raise TooMany(f"A batch has at most {limits.MAX_BATCH_SIZE} sub-requests, not {len(items)}.", pointer=pointer)
@@ -45,6 +44,16 @@ def parse_batch(data: Any, *, parent: Parent, limits: Limits) -> Batch:
     if errors:
         raise EnvelopeError.first_of(errors)
     return Batch(requests=tuple(requests), pointer=pointer)
+
+
+def refuse_parent(parent: Parent) -> None:
+    """Refuse what the outer request asks for and cannot have, where ignoring it would do harm."""
+    if parent.is_nested:
+        raise NestedBatch("A view inside a batch posted a batch; call the views themselves.")
+    if parent.idempotency_key is not None:
+        raise NotSupportedYet("Idempotency-Key is not supported yet; leave it out.", header="Idempotency-Key")
+    if STOP_ON_ERROR.search(parent.prefer):
+        raise NotSupportedYet("A batch cannot stop at the first error yet; use dependsOn.", header="Prefer")
 
 
 def find_list(data: Any) -> tuple[list[Any], str]:

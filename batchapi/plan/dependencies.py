@@ -21,7 +21,7 @@ def list_order(batch: Batch) -> tuple[SubRequest, ...]:
         index = {request.key: request.index for request in batch.requests}
         raise CyclicDependency(
             f"{len(cycle) - 1} sub-requests wait for each other.",
-            pointer=f"{batch.pointer}/{min(index[key] for key in cycle)}/dependsOn",
+            pointer=f"{batch.pointer}/{min(index[key] for key in cycle)}",
         ) from error
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
+from http.cookies import Morsel, SimpleCookie
 from typing import Any
 
 from rest_framework.response import Response
@@ -30,13 +31,20 @@ def render_batch(batch: Batch, responses: Iterable[SubResponse], *, parent: Pare
     records: dict[int, dict[str, Any]] = {}
     room = limits.MAX_RESPONSE_BYTES
     for response in responses:
-        answer.cookies.update({morsel.key: morsel for morsel in response.cookies})
+        keep_cookies(answer.cookies, response.cookies)
         fitting = fit(response, room)
         room = max(room - len(fitting.body), 0)
         records[response.request.index] = render_record(fitting)
     parent.settle(answer.cookies)
     answer.data = {"responses": [records[request.index] for request in batch.requests]}
     return answer
+
+
+def keep_cookies(cookies: SimpleCookie, morsels: Iterable["Morsel[str]"]) -> None:
+    """Add cookies to those of the answer. Two with one name and different paths are two."""
+    for morsel in morsels:
+        is_other = morsel.key in cookies and cookies[morsel.key]["path"] != morsel["path"]
+        cookies[f"{morsel.key};{morsel['path']}" if is_other else morsel.key] = morsel
 
 
 def fit(response: SubResponse, room: int) -> SubResponse:

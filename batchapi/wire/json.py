@@ -61,7 +61,7 @@ def read_float(text: str) -> float:
 def is_deeper(data: object, levels: int) -> bool:
     """Whether arrays and objects are nested in more than this many levels."""
     layer = [data]
-    for _ in range(levels + 1):
+    for _ in range(levels):
         layer = [child for node in layer for child in children(node)]
         if not layer:
             return False

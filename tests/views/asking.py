@@ -117,7 +117,7 @@ def page(request: HttpRequest) -> TemplateResponse:
         "{% load i18n %}{% get_current_language as lang %}{{ lang }} {% trans 'Yes' %} "
         "{{ user.username }} {{ perms.auth.add_group }} {{ messages|length }} {{ csrf_token|length }}"
     )
-    return TemplateResponse(request, template)  # type: ignore[arg-type] # the stubs want a name
+    return TemplateResponse(request, template)
 
 
 @api_view(["GET", "POST"])

@@ -92,6 +92,8 @@ def cookie(request: HttpRequest, how: str) -> HttpResponse:
         response.set_cookie("flavour", "near", path="/api/t/")
     elif how == "delete-elsewhere":
         response.delete_cookie("flavour", path="/api/sessions/")
+    elif how == "here":
+        response.set_cookie("flavour", "here", path=None)
     elif how == "past":
         response.set_cookie("flavour", "old", expires="Thu, 01 Jan 1970 00:00:00 GMT")
     elif how == "secure":
