@@ -22,11 +22,11 @@ TOKEN = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2, wi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a batch may cost. Bytes are counted as sent, before any decoding."""
+    """What a batch may cost."""
 
     MAX_BATCH_SIZE: int = 100  # Sub-requests in one batch.
-    MAX_REQUEST_BYTES: int = 5 * MiB  # Bytes of one batch as it comes in.
-    MAX_RESPONSE_BYTES: int = 25 * MiB  # Bytes of all bodies in one answer.
+    MAX_REQUEST_BYTES: int = 5 * MiB  # Bytes of one batch as it comes in, before any decoding.
+    MAX_RESPONSE_BYTES: int = 25 * MiB  # Bytes of all bodies in one answer, unpacked where a view compressed them.
     MAX_STREAM_BYTES: int = 5 * MiB  # Bytes that are read of one streaming answer.
     MAX_DEPTH: int = 64  # Levels of arrays and objects in the JSON of a batch.
     MAX_HEADERS: int = 32  # Headers of one sub-request.
@@ -140,7 +140,7 @@ def unmet_rules(value: object) -> str | None:
     try:
         for rule in value:  # type: ignore[attr-defined]
             read_rule(rule)
-    except (TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, KeyError, AttributeError):
         return 'a tuple of pairs such as ("POST session-list", "critical") or ("* /api/stats/*", "background")'
     return None
 

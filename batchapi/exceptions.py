@@ -129,7 +129,7 @@ class TooLarge(EnvelopeError):
 class SubRequestError(BatchError):
     """One sub-request has no answer of its own. `executed` says whether its view was called."""
 
-    executed: ClassVar[bool] = False
+    executed: bool = False
 
 
 class NotFound(SubRequestError):

@@ -1,10 +1,12 @@
 """The project's own middleware, found by kind. Its hooks are called one by one; it is never run as a whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from typing import Any, TypeVar
 
 from django.conf import settings
+from django.core.exceptions import MiddlewareNotUsed
 from django.core.signals import setting_changed
 from django.http import HttpRequest, HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
@@ -17,13 +19,20 @@ LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"  # imp
 @cache
 def installed(kind: type[Middleware]) -> Middleware | None:
     """The project's first middleware of a kind, ready for its hooks to be called, or None."""
-    return next((found(unused) for found in classes() if issubclass(found, kind)), None)
+    return next(made(found for found in classes() if issubclass(found, kind)), None)
 
 
 @cache
 def view_guards() -> tuple[Any, ...]:
     """The `process_view` hooks of the project's middleware that stand between a caller and a plain Django view."""
-    return tuple(found(unused).process_view for found in classes() if is_guard(found))
+    return tuple(guard.process_view for guard in made(found for found in classes() if is_guard(found)))
+
+
+def made(found: Iterable[Any]) -> Iterator[Any]:
+    """Middleware, ready for its hooks to be called; without those that step aside when they are made."""
+    for middleware in found:
+        with suppress(MiddlewareNotUsed):
+            yield middleware(unused)
 
 
 def is_guard(found: type) -> bool:

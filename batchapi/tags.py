@@ -18,6 +18,8 @@ WORD = re.compile(r"\w+")
 READS = re.compile(r"\s*(?:SELECT|EXPLAIN|PRAGMA|SHOW|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|COMMIT|SET)\b", re.IGNORECASE)
 LOCKS = re.compile(r"\bINTO\b", re.IGNORECASE)  # SELECT … INTO makes a table
 
+LONG = 10_000  # Characters of a statement that is not worth remembering: a bulk insert with its rows in it.
+
 Observer = Callable[["frozenset[str]", bool], None]  # tables, whether the statement writes them
 observer: ContextVar[Observer | None] = ContextVar("batchapi_sql_observer", default=None)
 
@@ -30,7 +32,7 @@ def observe(
         return execute(sql, params, many, context)
     finally:
         if tell := observer.get():
-            tell(*touched(str(sql)))
+            tell(*(touched(text) if len(text := str(sql)) < LONG else touched.__wrapped__(text)))
 
 
 @lru_cache(maxsize=4096)

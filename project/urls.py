@@ -5,8 +5,10 @@ from django.urls import include, path
 
 from batchapi.views import BatchView
 from project.health import livez, readyz
+from project.home import home
 
 urlpatterns = [
+    path("", home, name="home"),
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),
     path("admin/", admin.site.urls),

@@ -77,6 +77,8 @@ def is_plain(view: Callable[..., Any]) -> bool:
     """Whether a callback is exactly what `as_view` of APIView or ViewSet returns, and its class may be subclassed."""
     if layers(view) not in (layers(APIView.as_view()), layers(ViewSet.as_view({"get": "list"}))):
         return False
+    if type(view.cls) is not type:  # type: ignore[attr-defined] # A metaclass may count or refuse subclasses.
+        return False
     return not any("__init_subclass__" in vars(parent) for parent in view.cls.__mro__[:-1])  # type: ignore[attr-defined]
 
 

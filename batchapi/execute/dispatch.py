@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from contextvars import copy_context
+from copy import copy
 from io import BytesIO
 from typing import Any
 
@@ -13,6 +14,7 @@ from batchapi.batch import SubRequest, SubResponse, running
 from batchapi.exceptions import Crashed, ResponseTooLarge
 from batchapi.execute.answer import read_answer
 from batchapi.execute.caller import Caller
+from batchapi.execute.connections import Connections
 from batchapi.execute.jar import Jar
 from batchapi.execute.memory import Memory
 from batchapi.execute.views import crash_response, guarded, view_handler
@@ -29,8 +31,10 @@ class Dispatch:
         self.memory = Memory()
         self.caller = Caller(parent, jar=self.jar, memory=self.memory)
         self.view_handler = view_handler(middleware)
+        self.containers = [name for name, value in parent.attributes.items() if type(value) in (list, dict, set)]
         self.respond = guarded(self.call_view)
         self.max_stream_bytes = max_stream_bytes
+        self.connections = Connections()
 
     def __call__(self, subrequest: SubRequest) -> SubResponse:
         """Whatever happens in the view, it becomes this sub-request's answer.
@@ -50,6 +54,7 @@ class Dispatch:
         finally:
             if not subrequest.is_safe:
                 self.memory.forget_untracked()
+            self.connections.tidy_up()
 
     def open(self, subrequest: SubRequest) -> HttpRequest:
         """A fresh request: the parent's environ and attributes, and what is the sub-request's own."""
@@ -67,6 +72,7 @@ class Dispatch:
         }
         request = WSGIRequest(environ)
         vars(request).update(self.parent.attributes)
+        vars(request).update({name: copy(self.parent.attributes[name]) for name in self.containers})
         return request
 
     def call_view(self, request: HttpRequest) -> HttpResponseBase:
@@ -91,7 +97,7 @@ class Dispatch:
             return problem_response(subrequest, refusal)
         except Exception as error:  # A stream that breaks off is a crash like any other.
             crash_response(request, error)
-            return problem_response(subrequest, Crashed("The view broke off while it was streaming."))
+            return problem_response(subrequest, Crashed("The answer of the view could not be read to its end."))
         finally:
             close_resources(response)
 

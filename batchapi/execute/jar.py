@@ -47,8 +47,12 @@ class Jar:
             request.META.update({"HTTP_COOKIE": "; ".join(pairs)} if request.COOKIES else {})
 
     def take_from(self, request: HttpRequest, response: HttpResponseBase) -> None:
-        """Keep what a sub-response set. Where it says no path, it gets one: on the batch's answer it means another."""
+        """Keep what a sub-response set. Where it says no path, it gets one: on the batch's answer it means another.
+
+        Raises UnicodeEncodeError for a cookie that no server can send.
+        """
         for name, morsel in response.cookies.items():
+            morsel.OutputString().encode("latin-1")  # A server could not send it, and nobody would get any answer.
             if not morsel["path"].startswith("/"):
                 morsel["path"] = default_path(request.path)
             if name == settings.CSRF_COOKIE_NAME and self.has_csrf_cookie:

@@ -7,12 +7,15 @@ table (a session in a cache, a directory server) is forgotten after each unsafe 
 
 import copy
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from contextvars import ContextVar
+from pickle import PicklingError
 from typing import Any, NamedTuple, TypeVar
 
 from batchapi import tags
 
 Value = TypeVar("Value")
+NO_COPY = (TypeError, NotImplementedError, RecursionError, copy.Error, PicklingError)  # A user that holds a lock, say.
 
 
 class Kept(NamedTuple):
@@ -50,7 +53,8 @@ class Memory:
         finally:
             self.reading.pop()
         if keep(value):
-            self.kept[key] = Kept(copy.deepcopy(value), frozenset(reading))
+            with suppress(*NO_COPY):
+                self.kept[key] = Kept(copy.deepcopy(value), frozenset(reading))
         return value
 
     def observe(self, tables: frozenset[str], is_write: bool) -> None:

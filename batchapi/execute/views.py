@@ -118,7 +118,7 @@ def guarded(get_response: GetResponse) -> GetResponse:
 
 def crash_response(request: HttpRequest, error: Exception) -> HttpResponse:
     """A 500 that tells the client nothing; the log and `got_request_exception` hear everything, as from Django."""
-    got_request_exception.send(sender=None, request=request)
+    got_request_exception.send_robust(sender=None, request=request)
     subrequest = current()
     body = problem_body(Crashed("The view raised an exception."), correlation_id=subrequest.correlation_id)
     response = HttpResponse(body, status=Crashed.status, content_type=PROBLEM_JSON)

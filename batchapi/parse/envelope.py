@@ -67,7 +67,7 @@ def find_list(data: Any) -> tuple[list[Any], str]:
     for name in LATER:
         if data.get(name) is not None:
             raise NotSupportedYet(f"{name!r} is not supported yet; leave it out.", pointer=f"#/{name}")
-    ordering = data.get("ordering", "serial")
+    ordering = data.get("ordering") or "serial"
     if ordering == "relaxed":
         raise NotSupportedYet('"relaxed" is not supported yet; leave ordering out.', pointer="#/ordering")
     if ordering != "serial":

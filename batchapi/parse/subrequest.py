@@ -1,5 +1,6 @@
 """One sub-request: a decoded JSON object in, a frozen SubRequest with its route out."""
 
+import logging
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -12,7 +13,16 @@ from django.utils.translation import get_language, override
 
 from batchapi.batch import METHODS, Priority, Route, SubRequest
 from batchapi.conf import Limits
-from batchapi.exceptions import BadEnvelope, BadId, BadMethod, BadUrl, EnvelopeError, NotSupportedYet, SubRequestError
+from batchapi.exceptions import (
+    BadEnvelope,
+    BadId,
+    BadMethod,
+    BadUrl,
+    Crashed,
+    EnvelopeError,
+    NotSupportedYet,
+    SubRequestError,
+)
 from batchapi.middleware import installed
 from batchapi.parent import Parent
 from batchapi.parse.body import parse_body
@@ -20,6 +30,7 @@ from batchapi.parse.headers import parse_headers
 from batchapi.policy import PRIORITIES
 from batchapi.resolve import resolve
 
+logger = logging.getLogger("django.request")
 ALIASES = {  # What other clients call the same member; the first name present is taken.
     "url": ("url", "path", "relative_url", "uri"),
     "id": ("id", "requestId", "referenceId"),
@@ -47,12 +58,14 @@ def parse_subrequest(item: Any, *, index: int, pointer: str, parent: Parent, lim
     if content_type:
         headers["CONTENT_TYPE"] = content_type
     method, url = read_method(item, here), read_url(item, here)
-    found = find_route(url, method=method, headers=headers, parent=parent, here=member(item, "url", here)[0])
+    correlation_id = f"{parent.correlation_id}/{quote(str(request_id), safe='')}"
+    place = member(item, "url", here)[0]
+    found = find_route(url, method=method, headers=headers, parent=parent, correlation_id=correlation_id, here=place)
     return SubRequest(
         index=index,
         id=request_id,
         key=str(request_id),
-        correlation_id=f"{parent.correlation_id}/{quote(str(request_id), safe='')}",
+        correlation_id=correlation_id,
         method=method,
         url=url,
         headers=headers,
@@ -65,7 +78,7 @@ def parse_subrequest(item: Any, *, index: int, pointer: str, parent: Parent, lim
 
 
 def find_route(
-    url: str, *, method: str, headers: Mapping[str, str], parent: Parent, here: str
+    url: str, *, method: str, headers: Mapping[str, str], parent: Parent, correlation_id: str, here: str
 ) -> Route | SubRequestError:
     """Where the URL leads, seen from the parent, or the reason why it leads nowhere."""
     try:
@@ -83,6 +96,11 @@ def find_route(
         raise
     except SubRequestError as refusal:
         return refusal
+    except Exception:  # A path converter of the project. Alone, Django answers 500, and the others are not harmed.
+        logger.exception("A URL pattern raised an exception for sub-request %s.", correlation_id)
+        crash = Crashed("The URL pattern raised an exception.")
+        crash.executed = False
+        return crash
 
 
 def choose_language(path_info: str, *, headers: Mapping[str, str], parent: Parent) -> str | None:

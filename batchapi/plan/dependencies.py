@@ -20,7 +20,7 @@ def list_order(batch: Batch) -> tuple[SubRequest, ...]:
         cycle = error.args[1]
         index = {request.key: request.index for request in batch.requests}
         raise CyclicDependency(
-            f"{len(cycle) - 1} sub-requests wait for each other.",
+            "It waits for itself." if len(cycle) == 2 else f"{len(cycle) - 1} sub-requests wait for each other.",
             pointer=f"{batch.pointer}/{min(index[key] for key in cycle)}",
         ) from error
 

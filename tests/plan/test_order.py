@@ -166,7 +166,8 @@ def test_a_cycle_is_refused_with_a_pointer_to_its_first_member(edges: list[str])
     with pytest.raises(CyclicDependency) as caught:
         plan_batch(batch, rules=())
     assert caught.value.pointer == "#/requests/0"
-    assert caught.value.detail == f"{len(edges)} sub-requests wait for each other."
+    told = "It waits for itself." if len(edges) == 1 else f"{len(edges)} sub-requests wait for each other."
+    assert caught.value.detail == told
 
 
 def test_ten_thousand_sub_requests_are_planned_in_linear_time() -> None:
