@@ -61,7 +61,9 @@ def post(
     extra = [f"{__name__}.{middleware.__name__}"] if middleware else []
     with override_settings(MIDDLEWARE=[*settings.MIDDLEWARE, *extra]):
         batch = {"requests": [{"method": "POST", **request} for request in requests]}
-        return client.post("/api/batch/", batch, content_type="application/json")
+        browser = Client()  # A client loads MIDDLEWARE once.
+        browser.cookies = client.cookies
+        return browser.post("/api/batch/", batch, content_type="application/json")
 
 
 def session_of(client: Client) -> dict[str, Any]:
