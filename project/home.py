@@ -17,11 +17,13 @@ PAGE = """\
 <p>A small chat API. Log in to the <a href="/admin/">admin</a>, then look at
 <a href="/api/sessions/">sessions</a>, <a href="/api/stats/">stats</a> or <a href="/api/users/me/">yourself</a>.</p>
 <p>Ask for all of them at once:</p>
-<pre>POST /api/batch/        Content-Type: application/json
+<pre>POST /api/batch/
+Content-Type: application/json
 
-{"requests": [{"id": "me", "url": "/api/users/me/"},
-              {"id": "sessions", "url": "/api/sessions/?page_size=3"},
-              {"id": "stats", "url": "/api/stats/"}]}</pre>
+{"requests": [
+  {"id": "me", "url": "/api/users/me/"},
+  {"id": "sessions", "url": "/api/sessions/?page_size=3"},
+  {"id": "stats", "url": "/api/stats/"}]}</pre>
 """
 
 
