@@ -31,6 +31,7 @@ class Limits:
     MAX_DEPTH: int = 64  # Levels of arrays and objects in the JSON of a batch.
     MAX_HEADERS: int = 32  # Headers of one sub-request.
     MAX_HEADER_BYTES: int = 8 * KiB  # Bytes of the headers of one sub-request, names and values.
+    MAX_REFERENCES: int = 100  # Values that the sub-requests of one batch take from each other.
     ALLOWED_HEADERS: tuple[str, ...] = ()  # Header names that may reach a view, added to the built-in list.
 
 
@@ -47,6 +48,7 @@ class Layers:
     """What runs around each view."""
 
     SUBREQUEST_MIDDLEWARE: tuple[str, ...] = ()  # Middleware that runs around every sub-request, outermost first.
+    ATOMIC_GROUP_ALIAS: str = "default"  # The database that atomic groups write to.
     KNOWN_MIDDLEWARE: tuple[str, ...] = ()  # Middleware that sub-requests may do without; silences batchapi.W003.
 
 
@@ -117,6 +119,8 @@ def unmet(name: str, value: object) -> str | None:
     kind = TYPES[name]
     if kind is bool:
         return None if isinstance(value, bool) else "True or False"
+    if kind is str:
+        return None if isinstance(value, str) and value in django_settings.DATABASES else "the name of a database"
     if kind is int:
         return (
             None if isinstance(value, int) and not isinstance(value, bool) and value > 0 else "a whole number above 0"

@@ -3,11 +3,12 @@
 BatchError
 ├── EnvelopeError            the batch makes no sense: 4xx for the whole, and nothing has run
 │   ├── BadJson  BadEnvelope  BadId  DuplicateId  BadMethod  BadUrl  BadHeader  BadBody
-│   ├── UnknownDependency  CyclicDependency  NestedBatch  TooDeep  NotSupportedYet
+│   ├── UnknownDependency  CyclicDependency  BadReference  TooManyReferences  NestedBatch  TooDeep  NotSupportedYet
 │   └── TooMany  TooLarge                                            (413)
 └── SubRequestError          one sub-request has no answer of its own; the others are unharmed
+    ├── UnresolvedReference  BadUrlAfterBind                         (400)
     ├── NotFound  NotBatchable                                       (404)
-    ├── DependencyFailed                                             (424)
+    ├── DependencyFailed  RolledBack  ConditionFalse                 (424)
     ├── Crashed                                                      (500)
     └── ResponseTooLarge                                             (502)
 
@@ -99,6 +100,16 @@ class CyclicDependency(EnvelopeError):
     title = "Sub-requests wait for each other"
 
 
+class BadReference(EnvelopeError):
+    code = "bad_reference"
+    title = "A reference is not usable"
+
+
+class TooManyReferences(EnvelopeError):
+    code = "too_many_references"
+    title = "Too many references"
+
+
 class NestedBatch(EnvelopeError):
     code = "nested_batch"
     title = "A batch cannot run inside a batch"
@@ -132,6 +143,18 @@ class SubRequestError(BatchError):
     executed: bool = False
 
 
+class UnresolvedReference(SubRequestError):
+    status = 400
+    code = "unresolved_reference"
+    title = "A reference leads to nothing"
+
+
+class BadUrlAfterBind(SubRequestError):
+    status = 400
+    code = "bad_url_after_bind"
+    title = "The URL is not usable with the values filled in"
+
+
 class NotFound(SubRequestError):
     status = 404
     code = "not_found"
@@ -148,6 +171,18 @@ class DependencyFailed(SubRequestError):
     status = 424
     code = "dependency_failed"
     title = "A dependency failed"
+
+
+class RolledBack(SubRequestError):
+    status = 424
+    code = "rolled_back"
+    title = "The group was rolled back"
+
+
+class ConditionFalse(SubRequestError):
+    status = 424
+    code = "condition_false"
+    title = "The condition does not hold"
 
 
 class Crashed(SubRequestError):

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from batchapi.batch import SubRequest, SubResponse
-from batchapi.exceptions import SubRequestError
+from batchapi.exceptions import ConditionFalse, SubRequestError
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -44,4 +44,5 @@ def problem_response(request: SubRequest, error: SubRequestError) -> SubResponse
         headers=(("Content-Type", PROBLEM_JSON),),
         body=problem_body(error, correlation_id=request.correlation_id),
         is_json=True,
+        is_skipped=isinstance(error, ConditionFalse),
     )

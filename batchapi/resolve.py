@@ -76,6 +76,7 @@ def resolve(
             match=match,
             policy=policy,
             location=location,
+            is_non_atomic=bool(getattr(match.func, "_non_atomic_requests", None)),
         )
     raise refusal
 

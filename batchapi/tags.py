@@ -22,12 +22,22 @@ LONG = 10_000  # Characters of a statement that is not worth remembering: a bulk
 
 Observer = Callable[["frozenset[str]", bool], None]  # tables, whether the statement writes them
 observer: ContextVar[Observer | None] = ContextVar("batchapi_sql_observer", default=None)
+writable_alias: ContextVar[str | None] = ContextVar("batchapi_writable_alias", default=None)  # None: every one
+
+
+class ForeignAliasError(Exception):
+    """A view in an atomic group wants to write to another database than the group's."""
 
 
 def observe(
     execute: Callable[..., Any], sql: str, params: object, many: bool, context: dict[str, Any]
 ) -> Any:  # the shape of Django's execute_wrapper
-    """Tell the observer of this context, if there is one, which tables a statement touched, after it ran."""
+    """Tell the observer of this context, if there is one, which tables a statement touched, after it ran.
+
+    Raises ForeignAliasError, before it runs, for a write that an atomic group could not take back.
+    """
+    if (alias := writable_alias.get()) and alias != context["connection"].alias and touched(str(sql))[1]:
+        raise ForeignAliasError(f"An atomic group writes to {alias!r} only.")
     try:
         return execute(sql, params, many, context)
     finally:

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from batchapi.conf import get_settings
 from batchapi.execute.runner import execute_plan
-from batchapi.execute.stack import build_handler
+from batchapi.execute.stack import build_stack
 from batchapi.parent import Parent
 from batchapi.parse import parse_batch
 from batchapi.plan import plan_batch
@@ -36,8 +36,8 @@ class BatchView(APIView):
         settings = get_settings()
         batch = parse_batch(request.data, parent=self.parent, limits=settings.limits)
         plan = plan_batch(batch, rules=settings.rules)
-        handler = build_handler(self.parent, settings)
-        responses = execute_plan(plan, handler, correlation_id=self.parent.correlation_id)
+        stack = build_stack(self.parent, settings)
+        responses = execute_plan(plan, stack, correlation_id=self.parent.correlation_id)
         return render_batch(batch, responses, parent=self.parent, limits=settings.limits)
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:

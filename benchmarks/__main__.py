@@ -31,10 +31,11 @@ def main() -> None:
 
 def rows(rounds: int) -> Iterator[str]:
     """The rows of the table."""
-    from benchmarks.sides import batch, direct, urls  # Not at the top: it needs Django to be set up.
+    from benchmarks.sides import batch, direct, plans, urls  # Not at the top: it needs Django to be set up.
 
     paths = urls(100)
     yield show("G1 batch of 100 trivial views / direct loop", compare(batch(paths), direct(paths), rounds=rounds))
+    yield show("Plan of 10,000 / ten plans of 1,000", compare(plans(1, 10_000), plans(10, 1_000), rounds=rounds))
 
 
 def show(name: str, pair: Pair) -> str:

@@ -9,6 +9,9 @@ from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.test import RequestFactory
 from django.urls import get_resolver
 
+from batchapi.batch import Batch, Plan, Priority, SubRequest
+from batchapi.exceptions import NotFound
+from batchapi.plan import plan_batch
 from batchapi.views import BatchView
 
 BATCH_VIEW = BatchView.as_view()
@@ -55,6 +58,33 @@ def direct(paths: list[str]) -> Callable[[], object]:
         return bodies
 
     return run
+
+
+def plans(times: int, count: int) -> Callable[[], object]:
+    """That many plans of a batch in which everybody has a priority and waits for somebody; every tenth writes."""
+    made = Batch(requests=tuple(sub_request(index) for index in range(count)))
+
+    def run() -> list[Plan]:
+        return [plan_batch(made, rules=()) for _ in range(times)]
+
+    return run
+
+
+def sub_request(index: int) -> SubRequest:
+    """One of the list, which waits for the one at half its index."""
+    return SubRequest(
+        index=index,
+        id=str(index),
+        key=str(index),
+        correlation_id="",
+        method="GET" if index % 10 else "POST",
+        url="/",
+        headers={},
+        body=b"",
+        depends_on=(str(index // 2),) if index else (),
+        priority=Priority(index % 5),
+        refusal=NotFound("Never run."),
+    )
 
 
 def call(handler: WSGIHandler, environ: dict[str, Any]) -> bytes:

@@ -51,6 +51,8 @@ WRONG = [
     ({"ALLOWED_HEADERS": ("X-Forwarded-For",)}, "batchapi.E002", "names of headers that say nothing about who"),
     ({"ALLOWED_HEADERS": ("COOKIE",)}, "batchapi.E002", "names of headers that say nothing about who"),
     ({"ALLOWED_HEADERS": ("X_Tenant",)}, "batchapi.E002", "names of headers that say nothing about who"),
+    ({"ATOMIC_GROUP_ALIAS": "nowhere"}, "batchapi.E002", "the name of a database"),
+    ({"ATOMIC_GROUP_ALIAS": []}, "batchapi.E002", "the name of a database"),
     ({"KNOWN_MIDDLEWARE": (1,)}, "batchapi.E002", "a tuple of strings"),
     ({"PRIORITY_RULES": 5}, "batchapi.E002", "a tuple of pairs"),
     ({"PRIORITY_RULES": [("session-list", "critical")]}, "batchapi.E002", "a tuple of pairs"),

@@ -1,5 +1,6 @@
 """The end of the road: a sub-request in, its view called in this process, a sub-response out."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
 from copy import copy
@@ -55,6 +56,20 @@ class Dispatch:
             if not subrequest.is_safe:
                 self.memory.forget_untracked()
             self.connections.tidy_up()
+
+    def checkpoint(self) -> Callable[[], None]:
+        """Remember the cookies; what is returned brings them back, and forgets what was looked up since.
+
+        The context that it is called in knows the memory from then on: a hook that runs after the commit may write too.
+        """
+        self.memory.enter()
+        cookies, is_changed = self.jar.cookies.copy(), self.jar.is_changed
+
+        def take_back() -> None:
+            self.jar.cookies, self.jar.is_changed = cookies, is_changed
+            self.memory.kept.clear()
+
+        return take_back
 
     def open(self, subrequest: SubRequest) -> HttpRequest:
         """A fresh request: the parent's environ and attributes, and what is the sub-request's own."""

@@ -1,25 +1,45 @@
 """The road of one sub-request, outermost layer first."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from batchapi.batch import Handler, SubRequest, SubResponse
 from batchapi.conf import Settings
+from batchapi.execute.atomic import Group
 from batchapi.execute.dispatch import Dispatch
+from batchapi.execute.references import References
 from batchapi.parent import Parent
 from batchapi.problem import problem_response
+from batchapi.route import find_route
 
 
-def build_handler(parent: Parent, settings: Settings) -> Handler:
-    """One handler for all sub-requests of a batch."""
-    handler: Handler = Dispatch(
+class Stack(NamedTuple):
+    """What the runner needs of the road, and nothing of what stands along it."""
+
+    handler: Handler
+    references: References
+    open_group: Callable[[], Group]
+
+
+def build_stack(parent: Parent, settings: Settings) -> Stack:
+    """One road for all sub-requests of a batch."""
+    dispatch = Dispatch(
         parent,
         middleware=settings.layers.SUBREQUEST_MIDDLEWARE,
         max_stream_bytes=settings.limits.MAX_STREAM_BYTES,
     )
     layers: list[Callable[[Handler], Handler]] = [Refusals]
+    handler: Handler = dispatch
     for layer in reversed(layers):
         handler = layer(handler)
-    return handler
+    return Stack(
+        handler=handler,
+        references=References(
+            lambda request: find_route(request.url, method=request.method, headers=request.headers, parent=parent),
+            max_bytes=settings.limits.MAX_REQUEST_BYTES,
+        ),
+        open_group=lambda: Group(settings.layers.ATOMIC_GROUP_ALIAS, checkpoint=dispatch.checkpoint),
+    )
 
 
 class Refusals:

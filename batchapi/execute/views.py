@@ -18,6 +18,7 @@ from batchapi.batch import SubRequest, running
 from batchapi.exceptions import Crashed
 from batchapi.execute.answer import keep_rendered
 from batchapi.execute.credentials import with_memory
+from batchapi.execute.transient import is_transient
 from batchapi.middleware import view_guards
 from batchapi.problem import PROBLEM_JSON, problem_body
 from batchapi.resolve import resolve_again
@@ -122,5 +123,6 @@ def crash_response(request: HttpRequest, error: Exception) -> HttpResponse:
     subrequest = current()
     body = problem_body(Crashed("The view raised an exception."), correlation_id=subrequest.correlation_id)
     response = HttpResponse(body, status=Crashed.status, content_type=PROBLEM_JSON)
+    response.is_transient = is_transient(error)  # type: ignore[attr-defined] # the group that it is in wants to know
     log_response("Internal Server Error: %s", request.path, response=response, request=request, exception=error)
     return response

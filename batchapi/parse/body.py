@@ -3,10 +3,12 @@
 import codecs
 import json
 from base64 import b64decode
+from collections.abc import Iterable
 from email.message import Message
 from typing import Any
 
-from batchapi.exceptions import BadBody
+from batchapi.batch import Binding
+from batchapi.exceptions import BadBody, BadReference
 
 JSON = "application/json"
 NO_CHARSETS = frozenset({"idna", "punycode"})  # For host names: a minute of work for 20 000 characters.
@@ -21,7 +23,7 @@ def parse_body(value: Any, *, content_type: str | None, here: str) -> tuple[byte
     if value is None:
         return b"", content_type
     media_type, charset = read_type(content_type)
-    if media_type == JSON or media_type.endswith("+json"):
+    if is_json(media_type):
         return json.dumps(value, separators=(",", ":")).encode(), content_type or JSON
     if not isinstance(value, str):
         raise BadBody("A body of a type other than JSON is a string.", pointer=here)
@@ -35,6 +37,11 @@ def read_type(content_type: str | None) -> tuple[str, str]:
     message = Message()
     message["Content-Type"] = content_type or JSON
     return message.get_content_type(), message.get_content_charset("utf-8")
+
+
+def is_json(media_type: str) -> bool:
+    """Whether a body of this type is written as JSON."""
+    return media_type == JSON or media_type.endswith("+json")
 
 
 def is_text(media_type: str) -> bool:
@@ -60,3 +67,12 @@ def decode_base64(value: str, here: str) -> bytes:
         return b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError:
         raise BadBody("A body of a binary type is a base64 string.", pointer=here) from None
+
+
+def fillable(value: Any, bindings: Iterable[Binding], *, content_type: str | None, here: str) -> Any:
+    """The body that values are filled into: an empty object where the client wrote none. Raises BadReference."""
+    if all(binding.target != "body" for binding in bindings):
+        return value
+    if not is_json(read_type(content_type)[0]):
+        raise BadReference("Only a JSON body has places that values can be filled into.", pointer=here)
+    return {} if value is None else value

@@ -8,11 +8,13 @@ from batchapi.batch import Batch, SubRequest
 from batchapi.conf import Limits
 from batchapi.exceptions import (
     BadEnvelope,
+    BadReference,
     DuplicateId,
     EnvelopeError,
     NestedBatch,
     NotSupportedYet,
     TooMany,
+    TooManyReferences,
     UnknownDependency,
 )
 from batchapi.parent import Parent
@@ -29,6 +31,7 @@ def parse_batch(data: Any, *, parent: Parent, limits: Limits) -> Batch:
     """
     refuse_parent(parent)
     items, pointer = find_list(data)
+    is_relaxed = read_ordering(data)
     if len(items) > limits.MAX_BATCH_SIZE:
         raise TooMany(f"A batch has at most {limits.MAX_BATCH_SIZE} sub-requests, not {len(items)}.", pointer=pointer)
     requests: list[SubRequest] = []
@@ -40,10 +43,12 @@ def parse_batch(data: Any, *, parent: Parent, limits: Limits) -> Batch:
             errors.extend(error.errors)
     errors.extend(duplicates(requests, items=items, pointer=pointer))
     if not errors:  # A sub-request that could not be read has no id that another one could name.
-        errors.extend(unknown_dependencies(requests, items=items, pointer=pointer))
+        errors.extend(unknown_names(requests, items=items, pointer=pointer))
     if errors:
         raise EnvelopeError.first_of(errors)
-    return Batch(requests=tuple(requests), pointer=pointer)
+    if sum(len(request.bindings) for request in requests) > limits.MAX_REFERENCES:
+        raise TooManyReferences(f"A batch has at most {limits.MAX_REFERENCES} references.", pointer=pointer)
+    return Batch(requests=tuple(requests), is_relaxed=is_relaxed, pointer=pointer)
 
 
 def refuse_parent(parent: Parent) -> None:
@@ -67,34 +72,48 @@ def find_list(data: Any) -> tuple[list[Any], str]:
     for name in LATER:
         if data.get(name) is not None:
             raise NotSupportedYet(f"{name!r} is not supported yet; leave it out.", pointer=f"#/{name}")
-    ordering = data.get("ordering") or "serial"
-    if ordering == "relaxed":
-        raise NotSupportedYet('"relaxed" is not supported yet; leave ordering out.', pointer="#/ordering")
-    if ordering != "serial":
-        raise BadEnvelope('ordering is "serial" or "relaxed".', pointer="#/ordering")
     return data["requests"], "#/requests"
 
 
-def duplicates(requests: Iterable[SubRequest], *, items: Sequence[Any], pointer: str) -> Iterable[EnvelopeError]:
-    """An error for each sub-request whose id an earlier one has."""
+def read_ordering(data: Any) -> bool:
+    """Whether the client accepts any order of what is not linked."""
+    ordering = (data.get("ordering") if isinstance(data, dict) else None) or "serial"
+    if ordering not in ("serial", "relaxed"):
+        raise BadEnvelope('ordering is "serial" or "relaxed".', pointer="#/ordering")
+    return bool(ordering == "relaxed")
+
+
+def duplicates(requests: Sequence[SubRequest], *, items: Sequence[Any], pointer: str) -> Iterable[EnvelopeError]:
+    """An error for each sub-request whose id an earlier one has, or a group."""
     seen: dict[str, int] = {}
+    groups = {request.group for request in requests}
     for request in requests:
         first = seen.setdefault(request.key, request.index)
-        if first != request.index:
+        if request.key in groups:
+            yield DuplicateId(
+                "A group of this batch has the same name; ids and names of groups are one name space.",
+                pointer=member(items[request.index], "id", f"{pointer}/{request.index}")[0],
+            )
+        elif first != request.index:
             yield DuplicateId(
                 f"The sub-request at index {first} has the same id; without one, the index is the id.",
                 pointer=member(items[request.index], "id", f"{pointer}/{request.index}")[0],
             )
 
 
-def unknown_dependencies(
-    requests: Iterable[SubRequest], *, items: Sequence[Any], pointer: str
-) -> Iterable[EnvelopeError]:
-    """An error for each dependency that names no sub-request of the batch."""
-    known = {request.key for request in requests}
+def unknown_names(requests: Sequence[SubRequest], *, items: Sequence[Any], pointer: str) -> Iterable[EnvelopeError]:
+    """An error for each dependency, condition or reference that names nothing in the batch."""
+    ids = {request.key for request in requests}
+    names = ids | {request.group for request in requests}
     for request in requests:
-        if not known.issuperset(request.depends_on):
+        here = f"{pointer}/{request.index}"
+        if wrong := next((binding for binding in request.bindings if binding.reference.key not in ids), None):
+            place = member(items[request.index], "url", here)[0] if wrong.target == "url" else here
+            yield BadReference("A reference names the id of a sub-request in this batch.", pointer=place)
+        elif request.condition and request.condition.key not in names:
+            yield BadReference("if names a sub-request or a group of this batch.", pointer=f"{here}/if")
+        elif not names.issuperset(request.depends_on):
             yield UnknownDependency(
-                "Every entry of dependsOn is the id of a sub-request in this batch.",
-                pointer=member(items[request.index], "dependsOn", f"{pointer}/{request.index}")[0],
+                "Every entry of dependsOn is the id of a sub-request in this batch, or the name of a group.",
+                pointer=member(items[request.index], "dependsOn", here)[0],
             )

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from batchapi.conf import Limits
-from batchapi.exceptions import BadHeader, NotSupportedYet
+from batchapi.exceptions import BadHeader
 from batchapi.parent import Parent
 
 NAME = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")  # a token (RFC 9110, section 5.6.2) without "_"
@@ -31,7 +31,7 @@ MAX_TOLD = 64  # characters of a name that are worth repeating
 def parse_headers(given: Any, *, here: str, parent: Parent, limits: Limits) -> dict[str, str]:
     """The headers that reach the view, under their CGI names: HTTP_ACCEPT, CONTENT_TYPE.
 
-    Raises BadHeader; NotSupportedYet for a reference such as `If-Match: $id`.
+    Raises BadHeader.
     """
     if given is None:
         return {}
@@ -80,8 +80,6 @@ def check_name(name: str, value: str, *, place: str, parent: Parent) -> None:
     if name.lower() == "content-type" and EXTENDED.search(value):
         # Django decodes these while it makes the request, with any codec that Python has, and raises.
         raise BadHeader("A Content-Type in a batch has no parameters of the form name*=value.", pointer=place)
-    if name.lower().startswith("if-") and value.startswith("$"):
-        raise NotSupportedYet("References in headers are not supported yet.", pointer=place)
 
 
 def add(environ: dict[str, str], name: str, value: str, place: str) -> None:

@@ -1,43 +1,29 @@
 """One sub-request: a decoded JSON object in, a frozen SubRequest with its route out."""
 
-import logging
 import re
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from django.http import HttpRequest
-from django.middleware.locale import LocaleMiddleware
-from django.utils.translation import get_language, override
-
-from batchapi.batch import METHODS, Priority, Route, SubRequest
+from batchapi.batch import METHODS, Binding, Condition, Priority, SubRequest
 from batchapi.conf import Limits
-from batchapi.exceptions import (
-    BadEnvelope,
-    BadId,
-    BadMethod,
-    BadUrl,
-    Crashed,
-    EnvelopeError,
-    NotSupportedYet,
-    SubRequestError,
-)
-from batchapi.middleware import installed
+from batchapi.exceptions import BadEnvelope, BadId, BadMethod, BadUrl, EnvelopeError, NotSupportedYet, SubRequestError
 from batchapi.parent import Parent
-from batchapi.parse.body import parse_body
+from batchapi.parse.body import fillable, parse_body
 from batchapi.parse.headers import parse_headers
+from batchapi.parse.references import check_template, parse_bindings, parse_condition
 from batchapi.policy import PRIORITIES
-from batchapi.resolve import resolve
+from batchapi.route import find_route
 
-logger = logging.getLogger("django.request")
 ALIASES = {  # What other clients call the same member; the first name present is taken.
     "url": ("url", "path", "relative_url", "uri"),
     "id": ("id", "requestId", "referenceId"),
     "dependsOn": ("dependsOn", "depends_on", "waitFor"),
 }
-LATER = ("bind", "atomicityGroup", "if", "timeout")  # Members of the format that are not built yet.
+LATER = ("timeout",)  # Members of the format that are not built yet.
 MAX_ID = 256
+NAME_WORDS = f"An id is a string of 1 to {MAX_ID} printable characters"
 MAX_INTEGER_ID = 2**53  # The integers that every JSON reader keeps exact (RFC 8259, section 6).
 URGENCY = re.compile(r"(?:^|,)\s*u=([0-7])\s*(?:[;,]|$)")  # RFC 9218, section 4.1
 BY_URGENCY = (0, 0, 1, 2, 3, 3, 4, 4)  # u=0 and 1 are critical, 2 high, 3 normal, 4 and 5 low
@@ -54,67 +40,55 @@ def parse_subrequest(item: Any, *, index: int, pointer: str, parent: Parent, lim
     refuse_later(item, here)
     request_id = read_id(item, index, here)
     headers = parse_headers(item.get("headers"), here=f"{here}/headers", parent=parent, limits=limits)
-    body, content_type = parse_body(item.get("body"), content_type=headers.get("CONTENT_TYPE"), here=f"{here}/body")
+    url = read_url(item, here)
+    bindings = parse_bindings(item, url=url, headers=headers, here=here)
+    body, content_type = parse_body(
+        fillable(item.get("body"), bindings, content_type=headers.get("CONTENT_TYPE"), here=f"{here}/bind"),
+        content_type=headers.get("CONTENT_TYPE"),
+        here=f"{here}/body",
+    )
     if content_type:
         headers["CONTENT_TYPE"] = content_type
-    method, url = read_method(item, here), read_url(item, here)
-    correlation_id = f"{parent.correlation_id}/{quote(str(request_id), safe='')}"
-    place = member(item, "url", here)[0]
-    found = find_route(url, method=method, headers=headers, parent=parent, correlation_id=correlation_id, here=place)
-    return SubRequest(
+    condition = parse_condition(item.get("if"), here=f"{here}/if")
+    request = SubRequest(
         index=index,
         id=request_id,
         key=str(request_id),
-        correlation_id=correlation_id,
-        method=method,
+        correlation_id=f"{parent.correlation_id}/{quote(str(request_id), safe='')}",
+        method=read_method(item, here),
         url=url,
         headers=headers,
         body=body,
-        depends_on=read_dependencies(item, here),
+        depends_on=merge(read_dependencies(item, here), condition, bindings),
         priority=read_priority(item, headers, here),
-        route=found if isinstance(found, Route) else None,
-        refusal=None if isinstance(found, Route) else found,
+        group=read_group(item, here),
+        condition=condition,
+        bindings=bindings,
     )
+    request = with_route(request, parent=parent, here=member(item, "url", here)[0])
+    check_group(request, here=f"{here}/atomicityGroup")
+    return request
 
 
-def find_route(
-    url: str, *, method: str, headers: Mapping[str, str], parent: Parent, correlation_id: str, here: str
-) -> Route | SubRequestError:
-    """Where the URL leads, seen from the parent, or the reason why it leads nowhere."""
+def with_route(request: SubRequest, *, parent: Parent, here: str) -> SubRequest:
+    """The same sub-request with its route or the reason why it has none; neither while its URL must be filled in."""
+    if any(binding.target in ("url", "variable") for binding in request.bindings):
+        check_template(request.url, here=here)
+        return request
     try:
-        return resolve(
-            url,
-            method=method,
-            origin=parent.origin,
-            script_name=parent.script_name,
-            service_root=parent.service_root,
-            urlconf=parent.urlconf,
-            language=partial(choose_language, headers=headers, parent=parent),
-        )
+        route = find_route(request.url, method=request.method, headers=request.headers, parent=parent)
     except EnvelopeError as error:
         error.pointer = here
         raise
     except SubRequestError as refusal:
-        return refusal
-    except Exception:  # A path converter of the project. Alone, Django answers 500, and the others are not harmed.
-        logger.exception("A URL pattern raised an exception for sub-request %s.", correlation_id)
-        crash = Crashed("The URL pattern raised an exception.")
-        crash.executed = False
-        return crash
+        return replace(request, refusal=refusal)
+    return replace(request, route=route)
 
 
-def choose_language(path_info: str, *, headers: Mapping[str, str], parent: Parent) -> str | None:
-    """The language that LocaleMiddleware would choose for a path and headers; None where it is not installed."""
-    locale = installed(LocaleMiddleware)
-    if locale is None:
-        return None
-    request = HttpRequest()
-    vars(request).update(parent.attributes)  # A project's own kind of it may ask for the user or the session.
-    request.path = request.path_info = path_info
-    request.META, request.COOKIES = {**parent.environ, **headers}, dict(parent.cookies)
-    with override(get_language()):  # what the hook activates goes no further
-        locale.process_request(request)
-        return get_language()
+def merge(written: Iterable[str], condition: Condition | None, bindings: Iterable[Binding]) -> tuple[str, ...]:
+    """All that a sub-request waits for: what it says, the one whose outcome it asks for, those it takes values from."""
+    implied = [condition.key] if condition else []
+    return tuple(dict.fromkeys([*written, *implied, *(binding.reference.key for binding in bindings)]))
 
 
 def refuse_later(item: Mapping[str, Any], here: str) -> None:
@@ -140,11 +114,9 @@ def read_id(item: Mapping[str, Any], index: int, here: str) -> str | int:
         return str(index)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < MAX_INTEGER_ID:
         return value
-    if isinstance(value, str) and 1 <= len(value) <= MAX_ID and value.isprintable():
-        return value
-    raise BadId(
-        f"An id is a string of 1 to {MAX_ID} printable characters, or an integer of at most 53 bits.", pointer=place
-    )
+    if is_name(value):
+        return str(value)
+    raise BadId(f"{NAME_WORDS}, or an integer of at most 53 bits.", pointer=place)
 
 
 def read_method(item: Mapping[str, Any], here: str) -> str:
@@ -163,9 +135,26 @@ def read_url(item: Mapping[str, Any], here: str) -> str:
     place, value = member(item, "url", here)
     if not isinstance(value, str) or not value:
         raise BadUrl('A sub-request needs a url, such as "/api/users/me/".', pointer=place)
-    if value.startswith("$"):
-        raise NotSupportedYet("References in a url are not supported yet.", pointer=place)
     return value
+
+
+def read_group(item: Mapping[str, Any], here: str) -> str | None:
+    """The name of the atomic group; names of groups and ids are one name space."""
+    value = item.get("atomicityGroup")
+    if value is None or is_name(value):
+        return value
+    raise BadId(f"{NAME_WORDS}, and so is the name of a group.", pointer=f"{here}/atomicityGroup")
+
+
+def check_group(request: SubRequest, *, here: str) -> None:
+    """Refuse a group that cannot keep its word: a view that wants no transaction would write whatever comes."""
+    if request.group is not None and request.route and request.route.is_non_atomic:
+        raise BadEnvelope("The view behind this URL wants no transaction, so it cannot be in a group.", pointer=here)
+
+
+def is_name(value: object) -> bool:
+    """Whether a value can name a sub-request or a group."""
+    return isinstance(value, str) and 1 <= len(value) <= MAX_ID and value.isprintable()
 
 
 def read_dependencies(item: Mapping[str, Any], here: str) -> tuple[str, ...]:

@@ -3,16 +3,21 @@
 from collections.abc import Sequence
 
 from batchapi.batch import Batch, Plan, PriorityRule
+from batchapi.plan.barriers import cut_into_waves
 from batchapi.plan.dependencies import list_order
+from batchapi.plan.nodes import make_nodes
 from batchapi.plan.priority import priority_order
 
 __all__ = ["plan_batch"]
 
 
 def plan_batch(batch: Batch, *, rules: Sequence[PriorityRule] | None) -> Plan:
-    """Put the sub-requests into effective order; `rules=None` keeps the order of the list.
+    """Put the sub-requests into effective order and cut it where a write must stand alone.
 
-    Raises CyclicDependency.
+    `rules=None` keeps the order of the list. Linear in the number of sub-requests and dependencies, but for the
+    logarithm of a heap. Raises CyclicDependency.
     """
-    base = list_order(batch)
-    return Plan(order=base if rules is None else priority_order(base, rules=rules))
+    order = list_order(make_nodes(batch), pointer=batch.pointer)
+    if rules is not None:
+        order = priority_order(order, rules=rules)
+    return Plan(waves=(order,) if batch.is_relaxed else cut_into_waves(order))

@@ -5,32 +5,32 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from batchapi.batch import Batch, SubRequest
+from batchapi.batch import Node
 from batchapi.exceptions import CyclicDependency
 
-Edges = Mapping[str, Iterable[str]]  # key of a sub-request: keys of those that go before it
+Edges = Mapping[str, Iterable[str]]  # key of a node: keys of those that go before it
 
 
-def list_order(batch: Batch) -> tuple[SubRequest, ...]:
+def list_order(nodes: Sequence[Node], *, pointer: str) -> tuple[Node, ...]:
     """The order of the list, but dependencies first. Raises CyclicDependency."""
-    edges = {request.key: request.depends_on for request in batch.requests}
+    edges = {node.key: node.depends_on for node in nodes}
     try:
-        return sort(batch.requests, edges=edges, rank=lambda request: request.index)
+        return sort(nodes, edges=edges, rank=lambda node: node.index)
     except CycleError as error:
-        cycle = error.args[1]
-        index = {request.key: request.index for request in batch.requests}
+        cycle = set(error.args[1])
+        first = next(member for node in nodes if node.key in cycle for member in node.members if member.depends_on)
         raise CyclicDependency(
-            "It waits for itself." if len(cycle) == 2 else f"{len(cycle) - 1} sub-requests wait for each other.",
-            pointer=f"{batch.pointer}/{min(index[key] for key in cycle)}",
+            "It waits for itself." if len(cycle) == 1 else f"{len(cycle)} sub-requests wait for each other.",
+            pointer=f"{pointer}/{first.index}",
         ) from error
 
 
-def sort(requests: Sequence[SubRequest], *, edges: Edges, rank: Callable[[SubRequest], Any]) -> tuple[SubRequest, ...]:
+def sort(nodes: Sequence[Node], *, edges: Edges, rank: Callable[[Node], Any]) -> tuple[Node, ...]:
     """Repeatedly take, among those whose predecessors are taken, the one of the lowest rank.
 
     Raises graphlib.CycleError.
     """
-    by_key = {request.key: request for request in requests}
+    by_key = {node.key: node for node in nodes}
     sorter = TopologicalSorter(edges)
     sorter.prepare()
     ready: list[tuple[Any, int, str]] = []

@@ -1,20 +1,20 @@
-"""Who goes first. Urgent sub-requests move ahead, but some never pass each other.
+"""Who goes first. Urgent nodes move ahead, but some never pass each other.
 
-Only a priority that the client wrote moves an unsafe sub-request past another unsafe one; what a view's policy or a
-rule of the project says moves safe ones only. Nothing passes a sub-request that changes who is asking.
+Only a priority that the client wrote moves an unsafe node past another unsafe one; what a view's policy or a rule of
+the project says moves safe ones only. Nothing passes a node that changes who is asking.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
 
-from batchapi.batch import Priority, PriorityRule, SubRequest
+from batchapi.batch import Node, Priority, PriorityRule, SubRequest
 from batchapi.plan.dependencies import sort
 
 Edges = dict[str, set[str]]
 
 
-def priority_order(base: tuple[SubRequest, ...], *, rules: Sequence[PriorityRule]) -> tuple[SubRequest, ...]:
+def priority_order(base: tuple[Node, ...], *, rules: Sequence[PriorityRule]) -> tuple[Node, ...]:
     """Effective order, given an order that respects the dependencies.
 
     Every edge that is added agrees with an order that exists already, so no cycle can come of it.
@@ -23,39 +23,39 @@ def priority_order(base: tuple[SubRequest, ...], *, rules: Sequence[PriorityRule
     by_all = effective(base, of=lambda request: own_priority(request, rules))
     if len({*zip(by_client.values(), by_all.values(), strict=True)}) <= 1:
         return base  # Nobody is more urgent than anybody else: most batches.
-    edges: Edges = {request.key: set(request.depends_on) for request in base}
+    edges: Edges = {node.key: set(node.depends_on) for node in base}
     link(edges, fences(base))
-    asked = sort(base, edges=edges, rank=lambda request: by_client[request.key])
-    link(edges, pairwise(request for request in asked if not request.is_safe))
-    return sort(base, edges=edges, rank=lambda request: by_all[request.key])
+    asked = sort(base, edges=edges, rank=lambda node: by_client[node.key])
+    link(edges, pairwise(node for node in asked if not node.is_safe))
+    return sort(base, edges=edges, rank=lambda node: by_all[node.key])
 
 
-def fences(base: Sequence[SubRequest]) -> Iterable[tuple[SubRequest, SubRequest]]:
-    """Pairs that keep everything on its side of each sub-request that changes who is asking."""
-    fence: SubRequest | None = None
-    since: list[SubRequest] = []
-    for request in base:
+def fences(base: Sequence[Node]) -> Iterable[tuple[Node, Node]]:
+    """Pairs that keep everything on its side of each node that changes who is asking."""
+    fence: Node | None = None
+    since: list[Node] = []
+    for node in base:
         if fence:
-            yield fence, request
-        if request.policy.changes_identity:
-            yield from ((earlier, request) for earlier in since)
-            fence, since = request, []
+            yield fence, node
+        if node.changes_identity:
+            yield from ((earlier, node) for earlier in since)
+            fence, since = node, []
         else:
-            since.append(request)
+            since.append(node)
 
 
-def link(edges: Edges, pairs: Iterable[tuple[SubRequest, SubRequest]]) -> None:
+def link(edges: Edges, pairs: Iterable[tuple[Node, Node]]) -> None:
     """Let the first of each pair go before the second."""
     for before, after in pairs:
         edges[after.key].add(before.key)
 
 
-def effective(base: Sequence[SubRequest], *, of: Callable[[SubRequest], Priority]) -> dict[str, Priority]:
-    """The most urgent priority of each sub-request and all that wait for it, directly or not."""
-    best = {request.key: of(request) for request in base}
-    for request in reversed(base):  # Dependants come before what they wait for.
-        for key in request.depends_on:
-            best[key] = min(best[key], best[request.key])
+def effective(base: Sequence[Node], *, of: Callable[[SubRequest], Priority]) -> dict[str, Priority]:
+    """The most urgent priority of each node, of its members and all that wait for it, directly or not."""
+    best = {node.key: min(map(of, node.members)) for node in base}
+    for node in reversed(base):  # Dependants come before what they wait for.
+        for key in node.depends_on:
+            best[key] = min(best[key], best[node.key])
     return best
 
 

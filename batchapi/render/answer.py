@@ -61,7 +61,8 @@ def render_record(response: SubResponse) -> dict[str, Any]:
     if not response.body:
         headers.pop("Content-Type", None)
     request = response.request
-    record = {"id": request.id, "status": response.status, "headers": headers, **render_body(response)}
+    group = {} if request.group is None else {"atomicityGroup": request.group}
+    record = {"id": request.id, **group, "status": response.status, "headers": headers, **render_body(response)}
     if response.status >= 400:
         record["request"] = {"method": request.method, "url": request.url}
     return record

@@ -8,7 +8,7 @@ from django.test import Client, RequestFactory, override_settings
 from django.utils import translation
 
 from batchapi.parent import Parent
-from batchapi.parse.subrequest import choose_language
+from batchapi.route import choose_language
 from tests.factories import UserFactory
 from tests.security.asking import answer
 

@@ -18,6 +18,8 @@ def make(
     depends_on: Iterable[str] = (),
     priority: Priority | None = None,
     policy: Policy | None = None,
+    group: str | None = None,
+    is_known: bool = True,
 ) -> SubRequest:
     """One sub-request whose view has a name and a policy."""
     match: Any = SimpleNamespace(func=None, args=(), kwargs={}, view_name=name, route="")
@@ -42,8 +44,8 @@ def make(
         body=b"",
         depends_on=tuple(depends_on),
         priority=priority,
-        route=route,
-        refusal=None,
+        group=group,
+        route=route if is_known else None,  # It has none as long as its URL must be filled in.
     )
 
 

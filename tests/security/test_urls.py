@@ -27,7 +27,7 @@ REFUSED = (
     *("/api%2fitems/x/", "/api%2Fitems/x/", "/api/items/%5cx/", "/api\\items\\x\\", "\\\\evil\\admin"),
     "/api/items/" + "x" * 70_000 + "/",
 )
-UNSUPPORTED = ("$1/../../../admin/", "$1", "$batch", "$new/items/")
+REFERENCES = ("$1/../../../admin/", "$1", "$batch", "$new/items/")
 
 
 @pytest.mark.parametrize("url", REFUSED, ids=ascii)
@@ -38,10 +38,10 @@ def test_a_url_that_no_careful_client_writes_is_refused(url: str):
     assert len(str(problem)) < 1000
 
 
-@pytest.mark.parametrize("url", UNSUPPORTED)
-def test_a_reference_is_refused_while_references_are_not_built(url: str):
+@pytest.mark.parametrize("url", REFERENCES)
+def test_a_reference_to_nobody_is_refused(url: str):
     """Never read as a path."""
-    assert refusal([{"url": url}])["code"] == "not_supported_yet"
+    assert refusal([{"url": url}])["code"] == "bad_reference"
 
 
 REACHED = {  # as a client writes it: the path that the view sees

@@ -1,0 +1,108 @@
+"""All or nothing: the members of a group in listed order, in one transaction, each in a savepoint."""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from dataclasses import replace
+
+from django.db import transaction
+from django.db.transaction import TransactionManagementError
+
+from batchapi.batch import SubRequest, SubResponse, running
+from batchapi.exceptions import Crashed, RolledBack
+from batchapi.execute.transient import is_transient
+from batchapi.problem import problem_response
+from batchapi.tags import writable_alias
+
+logger = logging.getLogger("batchapi.atomic")
+Run = Callable[[SubRequest], SubResponse]
+Checkpoint = Callable[[], Callable[[], None]]  # Remembers what a rollback of the database does not take back.
+
+
+class MemberFailedError(Exception):
+    """Ends the transaction of a group whose member did not succeed."""
+
+
+class Group:
+    """One transaction on one database alias."""
+
+    def __init__(self, alias: str, *, checkpoint: Checkpoint) -> None:
+        self.alias = alias
+        self.checkpoint = checkpoint
+        self.responses: list[SubResponse] = []
+        self.is_committed = self.is_transient = False
+
+    def run(self, members: Sequence[SubRequest], run: Run) -> list[SubResponse]:
+        """The answers of all members if every one succeeded, else the failing one's and 424 for the others.
+
+        Runs once more where the database gave up for a reason that may be gone: a deadlock, a serialization failure.
+        """
+        is_own = not transaction.get_connection(self.alias).in_atomic_block  # else it is not ours to begin again
+        responses = copy_context().run(self.attempt, members, run)
+        if self.is_transient and is_own:
+            responses = copy_context().run(self.attempt, members, run)
+        return responses
+
+    def attempt(self, members: Sequence[SubRequest], run: Run) -> list[SubResponse]:
+        """One transaction, in a context of its own: hooks that run at its end are the last member's doing."""
+        self.responses, self.is_transient = [], False
+        take_back = self.checkpoint()
+        running.set(members[-1])
+        writable_alias.set(self.alias)
+        try:
+            with transaction.atomic(using=self.alias):
+                transaction.on_commit(self.note_commit, using=self.alias)  # first of all hooks
+                for member in members:
+                    self.run_in_savepoint(member, run)
+        except MemberFailedError:
+            self.is_transient = self.responses[-1].is_transient
+        except Exception as error:  # A hook that ran after the commit may raise anything.
+            logger.error("An atomic group was ended by an exception.", exc_info=error)
+            if self.is_committed:
+                return self.responses  # What is committed stands.
+            self.blame(error, members)
+        else:
+            return self.responses
+        take_back()
+        return self.rolled_back(members)
+
+    def run_in_savepoint(self, member: SubRequest, run: Run) -> None:
+        """One member; a failure leaves its savepoint and the transaction by an exception."""
+        with transaction.atomic(using=self.alias):
+            response = run(member)
+            self.responses.append(response)
+            if response.is_failure:
+                raise MemberFailedError
+            if transaction.get_rollback(using=self.alias):  # Django would now drop its writes without a word.
+                raise TransactionManagementError("The view went on after an error of the database.")
+
+    def note_commit(self) -> None:
+        """From here on nothing is taken back, so hooks may write where they like."""
+        self.is_committed = True
+        writable_alias.set(None)
+
+    def blame(self, error: Exception, members: Sequence[SubRequest]) -> None:
+        """The transaction could not begin, or the end of it or of a savepoint raised: whoever ran last is told so."""
+        self.is_transient = is_transient(error)
+        crash = Crashed("The transaction of its atomic group could not be kept.")
+        crash.executed = bool(self.responses)
+        blamed = self.responses.pop().request if self.responses else members[0]
+        self.responses.append(problem_response(blamed, crash))
+
+    def rolled_back(self, members: Sequence[SubRequest]) -> list[SubResponse]:
+        """The last answer is the one that failed and is kept, without its cookies; all others are 424."""
+        *called, failed = self.responses
+        keys = {response.request.key for response in called if not response.is_skipped}
+        return [
+            replace(failed, cookies=())
+            if member.key == failed.request.key
+            else problem_response(member, refusal(executed=member.key in keys))
+            for member in members
+        ]
+
+
+def refusal(*, executed: bool) -> RolledBack:
+    """The 424 of a member that did not fail itself; `executed` if its view had been called by then."""
+    error = RolledBack("Another member of its atomic group failed, and nothing of the group was kept.")
+    error.executed = executed
+    return error
