@@ -1,5 +1,6 @@
 """Effective order: what a plan promises of any batch, and the sequences that people worry about."""
 
+import gc
 from time import process_time
 
 import pytest
@@ -171,7 +172,7 @@ def test_a_cycle_is_refused_with_a_pointer_to_its_first_member(edges: list[str])
 
 
 def test_ten_thousand_sub_requests_are_planned_in_linear_time() -> None:
-    """Twice the work takes well under four times as long, dependencies and priorities included."""
+    """Five times the work takes less than twelve times as long, dependencies, groups and priorities included."""
 
     def seconds(count: int) -> float:
         requests = [
@@ -186,10 +187,13 @@ def test_ten_thousand_sub_requests_are_planned_in_linear_time() -> None:
             )
             for i in range(count)
         ]
+        gc.collect()
+        gc.disable()  # It would go through whatever other tests have left.
         begun = process_time()
         plan_batch(Batch(requests=tuple(requests)), rules=RULES)
+        gc.enable()
         return process_time() - begun
 
-    small, large = min(seconds(5_000) for _ in range(3)), min(seconds(10_000) for _ in range(3))
-    assert large < 4 * small
-    assert large < 1.0
+    small, large = min(seconds(2_000) for _ in range(3)), min(seconds(10_000) for _ in range(3))
+    assert large < 12 * small
+    assert large < 2.0  # seconds, with coverage looking on
