@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from batchapi.batch import METHODS, Binding, Condition, Priority, SubRequest
+from batchapi.batch import METHODS, Binding, Condition, Priority, Route, SubRequest
 from batchapi.conf import Limits
 from batchapi.exceptions import BadEnvelope, BadId, BadMethod, BadUrl, EnvelopeError, NotSupportedYet, SubRequestError
 from batchapi.parent import Parent
@@ -50,12 +49,14 @@ def parse_subrequest(item: Any, *, index: int, pointer: str, parent: Parent, lim
     if content_type:
         headers["CONTENT_TYPE"] = content_type
     condition = parse_condition(item.get("if"), here=f"{here}/if")
+    method, place = read_method(item, here), member(item, "url", here)[0]
+    route, refusal = locate(url, method=method, headers=headers, bindings=bindings, parent=parent, here=place)
     request = SubRequest(
         index=index,
         id=request_id,
         key=str(request_id),
         correlation_id=f"{parent.correlation_id}/{quote(str(request_id), safe='')}",
-        method=read_method(item, here),
+        method=method,
         url=url,
         headers=headers,
         body=body,
@@ -64,25 +65,27 @@ def parse_subrequest(item: Any, *, index: int, pointer: str, parent: Parent, lim
         group=read_group(item, here),
         condition=condition,
         bindings=bindings,
+        route=route,
+        refusal=refusal,
     )
-    request = with_route(request, parent=parent, here=member(item, "url", here)[0])
     check_group(request, here=f"{here}/atomicityGroup")
     return request
 
 
-def with_route(request: SubRequest, *, parent: Parent, here: str) -> SubRequest:
-    """The same sub-request with its route or the reason why it has none; neither while its URL must be filled in."""
-    if any(binding.target in ("url", "variable") for binding in request.bindings):
-        check_template(request.url, here=here)
-        return request
+def locate(
+    url: str, *, method: str, headers: Mapping[str, str], bindings: Iterable[Binding], parent: Parent, here: str
+) -> tuple[Route | None, SubRequestError | None]:
+    """The route of a sub-request or the reason why it has none; neither while its URL must be filled in."""
+    if any(binding.target in ("url", "variable") for binding in bindings):
+        check_template(url, here=here)
+        return None, None
     try:
-        route = find_route(request.url, method=request.method, headers=request.headers, parent=parent)
+        return find_route(url, method=method, headers=headers, parent=parent), None
     except EnvelopeError as error:
         error.pointer = here
         raise
     except SubRequestError as refusal:
-        return replace(request, refusal=refusal)
-    return replace(request, route=route)
+        return None, refusal
 
 
 def merge(written: Iterable[str], condition: Condition | None, bindings: Iterable[Binding]) -> tuple[str, ...]:

@@ -49,6 +49,8 @@ def keep_cookies(cookies: SimpleCookie, morsels: Iterable["Morsel[str]"]) -> Non
 
 def fit(response: SubResponse, room: int) -> SubResponse:
     """The response with its body unpacked, or what stands in its place if the answer has no room for it."""
+    if response.is_json and len(response.body) <= room:
+        return response  # Made here, so not compressed.
     try:
         return replace(response, body=unpack(response, room=room))
     except ResponseTooLarge as refusal:
