@@ -52,18 +52,18 @@ def attempt(authenticator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
 
 
 @cache
-def with_memory(view: Callable[..., Any]) -> Callable[..., Any]:
+def with_memory(view: Any) -> Any:
     """The same view with remembering authenticators, if DRF's own `as_view` made it; else the view itself.
 
     `login_required(V.as_view())` has a `cls` too, and building from that would drop the decorator.
     """
     if not is_plain(view):
         return view
-    view_class: Any = view.cls  # type: ignore[attr-defined]
+    view_class: Any = view.cls
     # DRF shows the name and the docstring of a view: in the answer to OPTIONS, and on the browsable page.
     names = {name: getattr(view_class, name) for name in ("__module__", "__qualname__", "__doc__")}
     remembering = type(view_class)(view_class.__name__, (Remembering, view_class), names)
-    initkwargs = view.initkwargs  # type: ignore[attr-defined]
+    initkwargs = view.initkwargs
     actions = getattr(view, "actions", None)
     twin: Callable[..., Any] = (
         remembering.as_view(actions, **initkwargs) if actions else remembering.as_view(**initkwargs)
@@ -73,13 +73,13 @@ def with_memory(view: Callable[..., Any]) -> Callable[..., Any]:
     return twin
 
 
-def is_plain(view: Callable[..., Any]) -> bool:
+def is_plain(view: Any) -> bool:
     """Whether a callback is exactly what `as_view` of APIView or ViewSet returns, and its class may be subclassed."""
     if layers(view) not in (layers(APIView.as_view()), layers(ViewSet.as_view({"get": "list"}))):
         return False
-    if type(view.cls) is not type:  # type: ignore[attr-defined] # A metaclass may count or refuse subclasses.
+    if type(view.cls) is not type:  # A metaclass may count or refuse subclasses.
         return False
-    return not any("__init_subclass__" in vars(parent) for parent in view.cls.__mro__[:-1])  # type: ignore[attr-defined]
+    return not any("__init_subclass__" in vars(parent) for parent in view.cls.__mro__[:-1])
 
 
 def layers(view: Callable[..., Any] | None) -> list[object]:
