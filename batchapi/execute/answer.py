@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from batchapi.batch import SubRequest, SubResponse
 from batchapi.exceptions import ResponseTooLarge
+from batchapi.media import is_json
 
 BODILESS = frozenset({204, 304})  # RFC 9110, sections 15.3.5 and 15.4.5
 
@@ -87,5 +88,4 @@ def is_spliceable(response: HttpResponseBase) -> bool:
 
 def is_json_type(content_type: str) -> bool:
     """Whether a Content-Type says JSON."""
-    media_type = content_type.partition(";")[0].strip().lower()
-    return media_type == "application/json" or media_type.endswith("+json")
+    return is_json(content_type.partition(";")[0].strip().lower())

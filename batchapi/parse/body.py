@@ -4,14 +4,12 @@ import codecs
 import json
 from base64 import b64decode
 from collections.abc import Iterable
-from email.message import Message
 from typing import Any
 
 from batchapi.batch import Binding
 from batchapi.exceptions import BadBody, BadReference
+from batchapi.media import JSON, NO_CHARSETS, is_json, read_type
 
-JSON = "application/json"
-NO_CHARSETS = frozenset({"idna", "punycode"})  # For host names: a minute of work for 20 000 characters.
 TO_STANDARD = str.maketrans("-_", "+/")  # base64url (RFC 4648, section 5), which OData writes
 
 
@@ -22,7 +20,7 @@ def parse_body(value: Any, *, content_type: str | None, here: str) -> tuple[byte
     """
     if value is None:
         return b"", content_type
-    media_type, charset = read_type(content_type)
+    media_type, charset = read_type(content_type or JSON)
     if is_json(media_type):
         return json.dumps(value, separators=(",", ":")).encode(), content_type or JSON
     if not isinstance(value, str):
@@ -30,18 +28,6 @@ def parse_body(value: Any, *, content_type: str | None, here: str) -> tuple[byte
     if is_text(media_type) or (media_type == "multipart/form-data" and value.startswith("--")):
         return encode(value, charset, here), content_type
     return decode_base64(value, here), content_type
-
-
-def read_type(content_type: str | None) -> tuple[str, str]:
-    """Media type and charset of a Content-Type, in lower case; JSON in UTF-8 by default."""
-    message = Message()
-    message["Content-Type"] = content_type or JSON
-    return message.get_content_type(), message.get_content_charset("utf-8")
-
-
-def is_json(media_type: str) -> bool:
-    """Whether a body of this type is written as JSON."""
-    return media_type == JSON or media_type.endswith("+json")
 
 
 def is_text(media_type: str) -> bool:
@@ -73,6 +59,6 @@ def fillable(value: Any, bindings: Iterable[Binding], *, content_type: str | Non
     """The body that values are filled into: an empty object where the client wrote none. Raises BadReference."""
     if all(binding.target != "body" for binding in bindings):
         return value
-    if not is_json(read_type(content_type)[0]):
+    if not is_json(read_type(content_type or JSON)[0]):
         raise BadReference("Only a JSON body has places that values can be filled into.", pointer=here)
     return {} if value is None else value

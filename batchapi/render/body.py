@@ -4,16 +4,16 @@ import codecs
 import json
 import zlib
 from base64 import b64encode
-from email.message import Message
 from typing import Any, NoReturn
 
 import orjson
 
 from batchapi.batch import SubResponse
 from batchapi.exceptions import ResponseTooLarge
+from batchapi.media import NO_CHARSETS, is_json, read_type
 
+BINARY = "application/octet-stream"  # what a body without a Content-Type is (RFC 9110, section 8.3)
 TEXT_TYPES = frozenset({"application/xml", "application/javascript", "application/x-www-form-urlencoded"})
-NO_CHARSETS = frozenset({"idna", "punycode"})  # For host names: a minute of work for 20 000 characters.
 TO_SPACE = str.maketrans("\n\r", "  ")
 
 
@@ -23,7 +23,7 @@ def render_body(response: SubResponse) -> dict[str, Any]:
         return {"body": None}
     if response.is_json:
         return {"body": orjson.Fragment(response.body)}
-    media_type, charset = read_type(header(response, "content-type"))
+    media_type, charset = read_type(header(response, "content-type") or BINARY)
     text = decode(response.body, charset) if is_text(media_type) or is_json(media_type) else None
     if text is None:
         return {"body": b64encode(response.body).decode(), "bodyEncoding": "base64"}
@@ -35,18 +35,6 @@ def render_body(response: SubResponse) -> dict[str, Any]:
 def header(response: SubResponse, name: str) -> str:
     """The value of a header, "" without one."""
     return next((value for given, value in response.headers if given.lower() == name), "")
-
-
-def read_type(content_type: str) -> tuple[str, str]:
-    """Media type and charset of a Content-Type, in lower case."""
-    message = Message()
-    message["Content-Type"] = content_type or "application/octet-stream"
-    return message.get_content_type(), message.get_content_charset("utf-8")
-
-
-def is_json(media_type: str) -> bool:
-    """Whether a body of this type calls itself JSON."""
-    return media_type == "application/json" or media_type.endswith("+json")
 
 
 def is_text(media_type: str) -> bool:

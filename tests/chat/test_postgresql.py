@@ -1,21 +1,9 @@
 """All tests of this folder once more on a real PostgreSQL, together with those that need many writers at once."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.rerun import assert_passes_on_postgresql
 
 
 def test_the_chat_does_the_same_on_postgresql(postgres_url: str):
-    here = Path(__file__).parent
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", str(here)]
-
-    run = subprocess.run(
-        command,
-        cwd=here.parent.parent,
-        env={**os.environ, "DATABASE_URL": postgres_url},
-        capture_output=True,
-        text=True,
-    )
-
-    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-2000:]
+    assert_passes_on_postgresql(Path(__file__).parent, postgres_url)
