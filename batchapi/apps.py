@@ -12,9 +12,11 @@ class BatchApiConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect what must be there before the first request."""
-        from batchapi import checks, log, tags
+        from batchapi import checks, log, statements
+        from batchapi.execute.connections import announce
 
         checks.register_all()
         subrequest_finished.connect(log.write_access_log)
-        connection_created.connect(tags.observe_connection)
-        tags.observe_all_connections()
+        connection_created.connect(statements.observe_connection)
+        connection_created.connect(announce)
+        statements.observe_all_connections()

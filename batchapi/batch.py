@@ -84,6 +84,7 @@ class SubRequest:
     body: bytes
     depends_on: tuple[str, ...]  # keys of sub-requests, or names of groups
     priority: Priority | None  # what the client asked for
+    timeout: float | None = None  # seconds that the client gives one attempt
     group: str | None = None  # the atomic group that it is a member of
     condition: "Condition | None" = None  # the outcome of another that lets it run
     bindings: tuple["Binding", ...] = ()  # what earlier answers fill in before it runs
@@ -186,6 +187,7 @@ class Plan:
     """
 
     waves: tuple[tuple[Node, ...], ...]
+    is_relaxed: bool = False  # the client accepts any order of what is not linked
 
     @property
     def order(self) -> tuple[SubRequest, ...]:

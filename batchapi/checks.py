@@ -7,19 +7,7 @@ from django.core import checks
 from django.utils.module_loading import import_string
 
 from batchapi.conf import find_problems, get_settings
-
-KNOWN = frozenset(
-    {
-        *("django.middleware.security.SecurityMiddleware", "django.contrib.sessions.middleware.SessionMiddleware"),
-        *("django.middleware.common.CommonMiddleware", "django.middleware.csrf.CsrfViewMiddleware"),
-        "django.contrib.auth.middleware.AuthenticationMiddleware",
-        "django.contrib.auth.middleware.LoginRequiredMiddleware",
-        "django.contrib.messages.middleware.MessageMiddleware",
-        "django.middleware.clickjacking.XFrameOptionsMiddleware",
-        *("django.middleware.locale.LocaleMiddleware", "django.middleware.gzip.GZipMiddleware"),
-        *("django.middleware.http.ConditionalGetMiddleware", "whitenoise.middleware.WhiteNoiseMiddleware"),
-    }
-)
+from batchapi.middleware import strangers
 
 
 def register_all() -> None:
@@ -50,11 +38,9 @@ def unimportable() -> Iterator[checks.CheckMessage]:
 def skipped() -> Iterator[checks.CheckMessage]:
     """Installed middleware that is neither known nor run around sub-requests."""
     layers = get_settings().layers
-    named = KNOWN.union(layers.SUBREQUEST_MIDDLEWARE, layers.KNOWN_MIDDLEWARE)
-    for path in settings.MIDDLEWARE:
-        if path not in named:
-            yield checks.Warning(
-                f"{path} does not run around sub-requests.",
-                hint="Add it to BATCHAPI['SUBREQUEST_MIDDLEWARE'] if a view relies on it, else to 'KNOWN_MIDDLEWARE'.",
-                id="batchapi.W003",
-            )
+    for path in strangers(*layers.SUBREQUEST_MIDDLEWARE, *layers.KNOWN_MIDDLEWARE):
+        yield checks.Warning(
+            f"{path} does not run around sub-requests. While that is open, each batch has one lane.",
+            hint="Add it to BATCHAPI['SUBREQUEST_MIDDLEWARE'] if a view relies on it, else to 'KNOWN_MIDDLEWARE'.",
+            id="batchapi.W003",
+        )

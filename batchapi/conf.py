@@ -44,6 +44,20 @@ class Ordering:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lanes:
+    """How much runs at the same time, and for how long."""
+
+    MAX_CONCURRENT_REQUESTS: int = 20  # Lanes of one batch: sub-requests that run at the same time.
+    MAX_LANES: int = 64  # Lanes of all batches in this process; the first one of a batch always opens.
+    MAX_ABANDONED_LANES: int = 8  # Threads of this process that overran their time and may not have come back.
+    MAX_ABANDONED_PER_CALLER: int = 2  # The same, for the batches of one caller.
+    TIMEOUT: float | None = 10.0  # Seconds one attempt may take; None waits for ever.
+    DEADLINE: float | None = 25.0  # Seconds one batch may take; None waits for ever.
+    ENABLE_DEDUPLICATION: bool = True  # Equal sub-requests of one wave run once; the others get copies of the answer.
+    FINGERPRINT_IGNORES: tuple[str, ...] = ()  # Header names that no view looks at, added to the built-in list.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layers:
     """What runs around each view."""
 
@@ -58,6 +72,7 @@ class Settings:
 
     limits: Limits = field(default_factory=Limits)
     ordering: Ordering = field(default_factory=Ordering)
+    lanes: Lanes = field(default_factory=Lanes)
     layers: Layers = field(default_factory=Layers)
 
     @property
@@ -68,7 +83,7 @@ class Settings:
         return tuple(read_rule(rule) for rule in self.ordering.PRIORITY_RULES)
 
 
-GROUPS: dict[str, Any] = {"limits": Limits, "ordering": Ordering, "layers": Layers}
+GROUPS: dict[str, Any] = {"limits": Limits, "ordering": Ordering, "lanes": Lanes, "layers": Layers}
 TYPES: dict[str, Any] = {name: kind for group in GROUPS.values() for name, kind in get_type_hints(group).items()}
 
 
@@ -125,6 +140,8 @@ def unmet(name: str, value: object) -> str | None:
         return (
             None if isinstance(value, int) and not isinstance(value, bool) and value > 0 else "a whole number above 0"
         )
+    if kind == float | None:
+        return None if value is None or is_seconds(value) else "a number of seconds above 0, or None"
     if name == "PRIORITY_RULES":
         return unmet_rules(value)
     if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
@@ -132,6 +149,11 @@ def unmet(name: str, value: object) -> str | None:
     if name == "ALLOWED_HEADERS" and not all(is_allowable(item) for item in value):
         return "names of headers that say nothing about who is asking or where a message ends"
     return None
+
+
+def is_seconds(value: object) -> bool:
+    """Whether a value is a span of time that something can be bounded by."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
 
 
 def is_allowable(header: str) -> bool:

@@ -10,7 +10,9 @@ BatchError
     ├── NotFound  NotBatchable                                       (404)
     ├── DependencyFailed  RolledBack  ConditionFalse                 (424)
     ├── Crashed                                                      (500)
-    └── ResponseTooLarge                                             (502)
+    ├── ResponseTooLarge                                             (502)
+    ├── NoLane  DeadlineBeforeStart                                  (503)
+    └── TimedOut                                                     (504)
 
 Each class carries status, code and title; the message carries the fact. The client sees all of them as
 `application/problem+json` (RFC 9457) with the type `urn:batchapi:<code>`. A message never holds exception text.
@@ -141,6 +143,8 @@ class SubRequestError(BatchError):
     """One sub-request has no answer of its own. `executed` says whether its view was called."""
 
     executed: bool = False
+    outcome: str | None = None  # what became of its writes, where that is in question
+    retry_after: int | None = None  # seconds
 
 
 class UnresolvedReference(SubRequestError):
@@ -197,3 +201,28 @@ class ResponseTooLarge(SubRequestError):
     code = "response_too_large"
     title = "The answer is too large"
     executed = True
+
+
+class NoLane(SubRequestError):
+    status = 503
+    code = "no_lane"
+    title = "No thread is free to run it"
+    retry_after = 1
+
+
+class DeadlineBeforeStart(SubRequestError):
+    status = 503
+    code = "deadline_before_start"
+    title = "The time of the batch was over before it began"
+    retry_after = 1
+
+
+class TimedOut(SubRequestError):
+    status = 504
+    code = "timed_out"
+    title = "It took too long"
+    executed = True
+
+    def __init__(self, detail: str, *, outcome: str) -> None:
+        super().__init__(detail)
+        self.outcome = outcome

@@ -13,6 +13,18 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.module_loading import import_string
 
 Middleware = TypeVar("Middleware")
+KNOWN = frozenset(  # What sub-requests may do without, or what is repeated for each of them.
+    {
+        *("django.middleware.security.SecurityMiddleware", "django.contrib.sessions.middleware.SessionMiddleware"),
+        *("django.middleware.common.CommonMiddleware", "django.middleware.csrf.CsrfViewMiddleware"),
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.contrib.auth.middleware.LoginRequiredMiddleware",
+        "django.contrib.messages.middleware.MessageMiddleware",
+        "django.middleware.clickjacking.XFrameOptionsMiddleware",
+        *("django.middleware.locale.LocaleMiddleware", "django.middleware.gzip.GZipMiddleware"),
+        *("django.middleware.http.ConditionalGetMiddleware", "whitenoise.middleware.WhiteNoiseMiddleware"),
+    }
+)
 LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"  # imports models, so it goes by its name
 
 
@@ -26,6 +38,11 @@ def installed(kind: type[Middleware]) -> Middleware | None:
 def view_guards() -> tuple[Any, ...]:
     """The `process_view` hooks of the project's middleware that stand between a caller and a plain Django view."""
     return tuple(guard.process_view for guard in made(found for found in classes() if is_guard(found)))
+
+
+def strangers(*named: str) -> tuple[str, ...]:
+    """The paths in MIDDLEWARE that are neither known nor named: nobody can tell what a view finds of their doing."""
+    return tuple(path for path in settings.MIDDLEWARE if path not in KNOWN and path not in named)
 
 
 def made(found: Iterable[Any]) -> Iterator[Any]:

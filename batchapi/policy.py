@@ -32,6 +32,8 @@ class Policy:
     batchable: bool | None = None  # True opens a plain Django view, False closes a DRF view
     priority: str | None = None  # one of PRIORITIES
     changes_identity: bool | None = None  # login, logout: nothing is moved past it
+    timeout: float | None = None  # seconds that one attempt may take; never more than TIMEOUT
+    dedupe: bool | None = None  # False: each of several equal sub-requests runs, as where a GET counts its calls
 
     def over(self, other: "Policy") -> "Policy":
         """This policy, with what it leaves open taken from another."""
@@ -40,15 +42,24 @@ class Policy:
 
 
 def batch_policy(
-    *, batchable: bool | None = None, priority: str | None = None, changes_identity: bool | None = None
+    *,
+    batchable: bool | None = None,
+    priority: str | None = None,
+    changes_identity: bool | None = None,
+    timeout: float | None = None,
+    dedupe: bool | None = None,
 ) -> Callable[[View], View]:
-    """Say how a view is batched.
+    """Say how a view is batched; `Policy` tells what each word means.
 
-    Raises ValueError for a priority that does not exist.
+    Raises ValueError for a priority that does not exist, and for a timeout that is no number of seconds above 0.
     """
     if priority is not None and priority not in PRIORITIES:
         raise ValueError(f"{priority!r} is not a priority; use one of {', '.join(PRIORITIES)}.")
-    policy = Policy(batchable=batchable, priority=priority, changes_identity=changes_identity)
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"A timeout is a number of seconds above 0, not {timeout!r}.")
+    policy = Policy(
+        batchable=batchable, priority=priority, changes_identity=changes_identity, timeout=timeout, dedupe=dedupe
+    )
 
     def decorate(view: View) -> View:
         setattr(view, ATTRIBUTE, policy.over(getattr(view, ATTRIBUTE, Policy())))

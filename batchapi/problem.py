@@ -33,15 +33,16 @@ def problem_body(error: SubRequestError, *, correlation_id: str) -> bytes:
         correlation_id=correlation_id,
         executed=error.executed,
     )
-    return orjson.dumps(members)
+    return orjson.dumps(members if error.outcome is None else members | {"outcome": error.outcome})
 
 
 def problem_response(request: SubRequest, error: SubRequestError) -> SubResponse:
     """A sub-response that says why a sub-request has no answer of its own."""
+    wait = () if error.retry_after is None else (("Retry-After", str(error.retry_after)),)
     return SubResponse(
         request=request,
         status=error.status,
-        headers=(("Content-Type", PROBLEM_JSON),),
+        headers=(("Content-Type", PROBLEM_JSON), *wait),
         body=problem_body(error, correlation_id=request.correlation_id),
         is_json=True,
         is_skipped=isinstance(error, ConditionFalse),

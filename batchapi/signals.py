@@ -2,7 +2,8 @@
 
     subrequest_finished.connect(receiver)    # sender=None, and the keywords below
 
-Each is sent on the thread that did the work. `correlation_id` is the batch's; a sub-request has its own.
+Receivers of `subrequest_started` run on the lane (thread) that does the work, and so do those of `subrequest_finished`
+as a rule; several at once, so they must be thread-safe. `correlation_id` is the batch's; a sub-request has its own.
 """
 
 from django.dispatch import Signal
@@ -11,3 +12,4 @@ batch_started = Signal()  # correlation_id: str, total: int
 batch_finished = Signal()  # correlation_id: str, total: int, seconds: float
 subrequest_started = Signal()  # request: SubRequest
 subrequest_finished = Signal()  # response: SubResponse, seconds: float, done: int, total: int
+lane_opened = Signal()  # connection: BaseDatabaseWrapper, just connected for views that run beside the caller's thread

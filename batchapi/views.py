@@ -1,10 +1,13 @@
 """The door: an HTTP request in, an HTTP response out."""
 
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils.decorators import method_decorator
+from rest_framework.exceptions import APIException
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -37,7 +40,13 @@ class BatchView(APIView):
         batch = parse_batch(request.data, parent=self.parent, limits=settings.limits)
         plan = plan_batch(batch, rules=settings.rules)
         stack = build_stack(self.parent, settings)
-        responses = execute_plan(plan, stack, correlation_id=self.parent.correlation_id)
+        responses = execute_plan(
+            plan,
+            stack,
+            correlation_id=self.parent.correlation_id,
+            limits=settings.lanes,
+            identify=partial(identify, request),
+        )
         return render_batch(batch, responses, parent=self.parent, limits=settings.limits)
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
@@ -55,3 +64,11 @@ class BatchView(APIView):
     def get_exception_handler(self) -> Any:
         """Every refusal is application/problem+json, whatever the project made of its other errors."""
         return render_error
+
+
+def identify(request: Request) -> str:
+    """Who sent a batch: the user of the first authenticator that succeeds, else the address."""
+    with suppress(APIException):
+        if request.user.pk is not None:
+            return f"user {request.user.pk}"
+    return f"address {request.META.get('REMOTE_ADDR', '')}"

@@ -5,7 +5,7 @@ from django.core.checks import run_checks
 from django.test import override_settings
 from django.utils.module_loading import import_string
 
-from batchapi.checks import KNOWN
+from batchapi.middleware import KNOWN
 
 STRANGER = "tests.test_checks.stranger"
 

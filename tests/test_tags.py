@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
-from batchapi import tags
+from batchapi import statements, tags
 from chat.models import Message, Session
 from tests.factories import MessageFactory, SessionFactory, UserFactory
 
@@ -39,11 +39,11 @@ def test_the_words_of_a_statement_name_its_tables(sql: str, tables: set[str], is
 def observed() -> Iterator[list[tuple[frozenset[str], bool]]]:
     """Every statement of this context, as the package sees it."""
     seen: list[tuple[frozenset[str], bool]] = []
-    token = tags.observer.set(lambda tables, is_write: seen.append((tables, is_write)))
+    token = statements.observer.set(lambda tables, is_write: seen.append((tables, is_write)))
     try:
         yield seen
     finally:
-        tags.observer.reset(token)
+        statements.observer.reset(token)
 
 
 WRITES: list[tuple[str, Callable[[Session], object]]] = [
@@ -104,9 +104,9 @@ def test_somebody_elses_wrapper_does_not_take_ours_away(db: None) -> None:
     def theirs(execute: Callable[..., object], *args: object) -> object:
         return execute(*args)
 
-    connection.execute_wrappers.remove(tags.observe)
+    connection.execute_wrappers.remove(statements.observe)
     with connection.execute_wrapper(theirs):
-        tags.observe_connection(connection=connection)
-    assert connection.execute_wrappers.count(tags.observe) == 1
-    tags.observe_connection(connection=connection)
-    assert connection.execute_wrappers.count(tags.observe) == 1
+        statements.observe_connection(connection=connection)
+    assert connection.execute_wrappers.count(statements.observe) == 1
+    statements.observe_connection(connection=connection)
+    assert connection.execute_wrappers.count(statements.observe) == 1

@@ -2,17 +2,20 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from contextvars import copy_context
 from dataclasses import replace
+from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.transaction import TransactionManagementError
 
-from batchapi.batch import SubRequest, SubResponse, running
-from batchapi.exceptions import Crashed, RolledBack
+from batchapi.batch import Handler, SubRequest, SubResponse, running
+from batchapi.exceptions import Crashed, RolledBack, SubRequestError, TimedOut
+from batchapi.execute.attempt import AttemptOver, this
 from batchapi.execute.transient import is_transient
 from batchapi.problem import problem_response
-from batchapi.tags import writable_alias
+from batchapi.statements import writable_alias
 
 logger = logging.getLogger("batchapi.atomic")
 Run = Callable[[SubRequest], SubResponse]
@@ -56,15 +59,24 @@ class Group:
                     self.run_in_savepoint(member, run)
         except MemberFailedError:
             self.is_transient = self.responses[-1].is_transient
+        except AttemptOver:
+            if self.is_committed:
+                return self.responses  # Only a hook came too late.
+            late = TimedOut("Its atomic group was not done in time.", outcome="rolled_back")
+            late.executed = bool(self.responses)
+            self.blame(late, members)
         except Exception as error:  # A hook that ran after the commit may raise anything.
             logger.error("An atomic group was ended by an exception.", exc_info=error)
             if self.is_committed:
                 return self.responses  # What is committed stands.
-            self.blame(error, members)
+            self.is_transient = is_transient(error)
+            crash = Crashed("The transaction of its atomic group could not be kept.")
+            crash.executed = bool(self.responses)
+            self.blame(crash, members)
         else:
             return self.responses
         take_back()
-        return self.rolled_back(members)
+        return self.after_failure(members)
 
     def run_in_savepoint(self, member: SubRequest, run: Run) -> None:
         """One member; a failure leaves its savepoint and the transaction by an exception."""
@@ -81,28 +93,65 @@ class Group:
         self.is_committed = True
         writable_alias.set(None)
 
-    def blame(self, error: Exception, members: Sequence[SubRequest]) -> None:
+    def blame(self, error: SubRequestError, members: Sequence[SubRequest]) -> None:
         """The transaction could not begin, or the end of it or of a savepoint raised: whoever ran last is told so."""
-        self.is_transient = is_transient(error)
-        crash = Crashed("The transaction of its atomic group could not be kept.")
-        crash.executed = bool(self.responses)
         blamed = self.responses.pop().request if self.responses else members[0]
-        self.responses.append(problem_response(blamed, crash))
+        self.responses.append(problem_response(blamed, error))
 
-    def rolled_back(self, members: Sequence[SubRequest]) -> list[SubResponse]:
+    def after_failure(self, members: Sequence[SubRequest]) -> list[SubResponse]:
         """The last answer is the one that failed and is kept, without its cookies; all others are 424."""
         *called, failed = self.responses
         keys = {response.request.key for response in called if not response.is_skipped}
         return [
             replace(failed, cookies=())
             if member.key == failed.request.key
-            else problem_response(member, refusal(executed=member.key in keys))
+            else rolled_back(member, executed=member.key in keys)
             for member in members
         ]
 
 
-def refusal(*, executed: bool) -> RolledBack:
+def rolled_back(member: SubRequest, *, executed: bool) -> SubResponse:
     """The 424 of a member that did not fail itself; `executed` if its view had been called by then."""
     error = RolledBack("Another member of its atomic group failed, and nothing of the group was kept.")
     error.executed = executed
-    return error
+    return problem_response(member, error)
+
+
+class InSavepoint:
+    """Inside the caller's transaction each sub-request is a savepoint, so that none can spoil it for the others.
+
+    What comes too late is taken back.
+    """
+
+    def __init__(self, get_response: Handler, *, aliases: Sequence[str]) -> None:
+        self.get_response = get_response
+        self.aliases = aliases
+
+    def __call__(self, request: SubRequest) -> SubResponse:
+        """The view's answer, whatever becomes of its savepoints."""
+        answers: list[SubResponse] = []
+        # After an error of the database a savepoint is only rolled back.
+        with suppress(TooLateError, DatabaseError), ExitStack() as savepoints:
+            for alias in self.aliases:
+                savepoints.enter_context(savepoint(alias))
+            answers.append(self.get_response(request))
+            if this().is_late:
+                raise TooLateError
+        return answers[0] if answers else self.get_response(request)  # There could not even be a savepoint.
+
+
+class TooLateError(Exception):
+    """Ends the savepoints of a sub-request that took too long."""
+
+
+def savepoint(alias: str) -> AbstractContextManager[None]:
+    """A savepoint that a view does not notice: where it may ask for a transaction of its own, it still may.
+
+    None in a transaction that is lost already.
+    """
+    connection = transaction.get_connection(alias)
+    if connection.needs_rollback:
+        return nullcontext()
+    block: Any = transaction.atomic(using=alias)
+    block._from_testcase = connection.atomic_blocks[-1]._from_testcase
+    return block  # type: ignore[no-any-return]

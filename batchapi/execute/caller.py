@@ -21,6 +21,7 @@ from django.middleware.locale import LocaleMiddleware
 from django.utils.functional import LazyObject, SimpleLazyObject
 from django.utils.module_loading import import_string
 
+from batchapi.execute import attempt
 from batchapi.execute.jar import Jar
 from batchapi.execute.memory import Memory
 from batchapi.middleware import installed
@@ -75,7 +76,8 @@ class Caller:
             and (session.accessed or settings.SESSION_SAVE_EVERY_REQUEST)
         ):
             response = self.session_middleware.process_response(request, response)
-        self.jar.take_from(request, response)
+        with (trying := attempt.this()).in_time():  # Too late, it would leave a cookie that the client never gets.
+            trying.has_set_cookies |= self.jar.take_from(request, response)
         return response
 
     def open_session(self, request: HttpRequest) -> None:

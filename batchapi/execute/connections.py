@@ -1,9 +1,18 @@
-"""Leaves the database connections as the next sub-request would find them if it came alone."""
+"""Database connections: left as the next sub-request would find them if it came alone, lent to lanes, given back."""
 
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any
 
+from django.core import mail
+from django.core.cache import caches
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from batchapi.signals import lane_opened
+
+is_announced: ContextVar[bool] = ContextVar("batchapi_connections_announced", default=False)
 
 
 class Connections:
@@ -32,7 +41,81 @@ class Connections:
             connection.errors_occurred = False
 
 
+def in_transaction() -> tuple[str, ...]:
+    """The aliases whose connections somebody around this code holds in a transaction."""
+    return tuple(
+        connection.alias for connection in connections.all(initialized_only=True) if connection.in_atomic_block
+    )
+
+
 def is_manual(connection: BaseDatabaseWrapper) -> bool:
     """Whether somebody switched autocommit off, outside of any `atomic`."""
     is_open = connection.connection is not None and not connection.in_atomic_block
     return is_open and connection.autocommit != connection.settings_dict["AUTOCOMMIT"]
+
+
+def give_back() -> None:
+    """What Django does after a request: close connections that are too old, or were not left as they should be.
+
+    While a project's tests run (Django makes an outbox for them), none is kept: the test database is about to go.
+    """
+    is_test = hasattr(mail, "outbox")
+    for connection in connections.all(initialized_only=True):
+        with suppress(Error):
+            connection.close() if is_test else connection.close_if_unusable_or_obsolete()
+    caches.close_all()
+
+
+def lend() -> dict[str, BaseDatabaseWrapper]:
+    """On the caller's thread: its connections, for the first lane."""
+    lent = {connection.alias: connection for connection in connections.all()}
+    for connection in lent.values():
+        connection.inc_thread_sharing()
+    return lent
+
+
+def take_back(lent: Mapping[str, BaseDatabaseWrapper]) -> None:
+    """On the caller's thread: the first lane has ended."""
+    for connection in lent.values():
+        connection.dec_thread_sharing()
+
+
+def disown(lent: Mapping[str, BaseDatabaseWrapper]) -> None:
+    """On the caller's thread: the first lane did not come back. It keeps these connections, the caller gets others."""
+    for alias in lent:
+        del connections[alias]
+
+
+def connect(aliases: Iterable[str]) -> bool:
+    """On a lane's thread: be connected before work begins, or know that there is no connection to be had.
+
+    Every connection is announced, also one that was open already: the last batch may have left its own settings on it.
+    """
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is not None:
+            lane_opened.send_robust(None, connection=connection)
+    is_announced.set(True)
+    for alias in aliases:
+        connection = connections[alias]
+        if connection.connection is None and is_exhausted(connection):
+            return False
+        try:
+            connection.ensure_connection()
+        except Error:
+            return False
+    return True
+
+
+def announce(*, connection: BaseDatabaseWrapper, **_kwargs: object) -> None:
+    """Tell of a connection that was just made for views that run beside the caller's thread."""
+    if is_announced.get():
+        lane_opened.send_robust(None, connection=connection)
+
+
+def is_exhausted(connection: BaseDatabaseWrapper) -> bool:
+    """Whether a pool has no connection left; to wait for one would be to wait for other batches."""
+    found: Any = getattr(connection, "pool", None)
+    if found is None:
+        return False
+    stats = found.get_stats()
+    return bool(stats.get("pool_available") == 0 and stats.get("pool_size", 0) >= stats.get("pool_max", 0))

@@ -13,6 +13,7 @@ from django.utils.log import log_response
 
 from batchapi.batch import SubRequest, SubResponse, running
 from batchapi.exceptions import Crashed, ResponseTooLarge
+from batchapi.execute import attempt
 from batchapi.execute.answer import read_answer
 from batchapi.execute.caller import Caller
 from batchapi.execute.connections import Connections
@@ -49,10 +50,11 @@ class Dispatch:
         running.set(subrequest)
         self.memory.enter()
         request = self.open(subrequest)
-        response = self.respond(request)
         try:
+            response = self.respond(request)
             return self.close(subrequest, request, response)
         finally:
+            request.close()  # Once more does no harm; and a view that is too late has no response that would do it.
             if not subrequest.is_safe:
                 self.memory.forget_untracked()
             self.connections.tidy_up()
@@ -70,6 +72,12 @@ class Dispatch:
             self.memory.kept.clear()
 
         return take_back
+
+    def name_caller(self) -> str:
+        """The first user whom one of the views authenticated, else the address that the batch came from."""
+        if self.memory.user_key is not None:
+            return f"user {self.memory.user_key}"
+        return f"address {self.parent.environ.get('REMOTE_ADDR', '')}"
 
     def open(self, subrequest: SubRequest) -> HttpRequest:
         """A fresh request: the parent's environ and attributes, and what is the sub-request's own."""
@@ -94,6 +102,7 @@ class Dispatch:
         """The view's response, between what the caller brings and what it takes along."""
         self.caller.introduce(request)
         response = self.view_handler.chain(request)
+        attempt.this().check()  # Before what it changed is kept.
         return self.caller.part(request, response)
 
     def close(self, subrequest: SubRequest, request: HttpRequest, response: Any) -> SubResponse:

@@ -2,7 +2,9 @@
 
 import re
 import time
+from collections.abc import Mapping
 from http.cookies import Morsel, SimpleCookie
+from threading import Lock
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
@@ -21,18 +23,24 @@ class Jar:
         self.has_csrf_cookie = settings.CSRF_COOKIE_NAME in parent.cookies
         self.parent_path = parent.request.path
         self.is_changed = False
+        self.lock = Lock()
 
-    def keep(self, name: str, value: str | None, *, path: str) -> None:
-        """Set a cookie, or forget it: None.
+    def keep(self, name: str, value: str | None, *, path: str) -> bool:
+        """Set a cookie, or forget it: None. Tells whether anybody could notice.
 
         One that the client sent makes way if the new one would have been sent along with the batch too.
         """
         self.is_changed = True
-        if path_matches(self.parent_path, path):
-            self.cookies.pop((name, UNKNOWN), None)
-        self.cookies.pop((name, path), None)
-        if value is not None:
-            self.cookies[name, path] = value
+        with self.lock:
+            before = self.cookies
+            cookies = dict(before)
+            if path_matches(self.parent_path, path):
+                cookies.pop((name, UNKNOWN), None)
+            cookies.pop((name, path), None)
+            if value is not None:
+                cookies[name, path] = value
+            self.cookies = cookies  # a new one: who reads it meanwhile is not disturbed
+        return as_sent(cookies) != as_sent(before)
 
     def put_into(self, request: HttpRequest) -> None:
         """Let a sub-request see the cookies as they are now. Of two with one name, Django takes the widest path's."""
@@ -46,18 +54,26 @@ class Jar:
             request.META.pop("HTTP_COOKIE", None)
             request.META.update({"HTTP_COOKIE": "; ".join(pairs)} if request.COOKIES else {})
 
-    def take_from(self, request: HttpRequest, response: HttpResponseBase) -> None:
-        """Keep what a sub-response set. Where it says no path, it gets one: on the batch's answer it means another.
+    def take_from(self, request: HttpRequest, response: HttpResponseBase) -> bool:
+        """Keep what a sub-response set, and tell whether anybody could notice.
 
-        Raises UnicodeEncodeError for a cookie that no server can send.
+        Where a cookie says no path, it gets one: on the batch's answer it means another. Raises UnicodeEncodeError for
+        one that no server can send.
         """
+        is_noticed = False
         for name, morsel in response.cookies.items():
             morsel.OutputString().encode("latin-1")  # A server could not send it, and nobody would get any answer.
             if not morsel["path"].startswith("/"):
                 morsel["path"] = default_path(request.path)
             if name == settings.CSRF_COOKIE_NAME and self.has_csrf_cookie:
                 continue  # The client's header was written for the cookie that it sent.
-            self.keep(name, None if is_over(morsel) else morsel.value, path=morsel["path"])
+            is_noticed |= self.keep(name, None if is_over(morsel) else morsel.value, path=morsel["path"])
+        return is_noticed
+
+
+def as_sent(cookies: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:
+    """Cookies as a view finds them: one without a known path is sent everywhere, like one with the widest path."""
+    return {(name, path or "/"): value for (name, path), value in cookies.items()}
 
 
 def is_over(morsel: "Morsel[str]") -> bool:

@@ -1,18 +1,21 @@
 """What was looked up once and holds for the rest of the batch: sessions, users, credentials.
 
-A password hash takes half a second, so a batch must not repeat it. Each caller gets a copy of its own, as untouched as
-the first one was. A look-up is forgotten when a statement writes one of the tables that it read; one that read no
-table (a session in a cache, a directory server) is forgotten after each unsafe sub-request.
+A password hash takes half a second, so a batch must not repeat it, nor begin it on all lanes at once: one look-up runs
+at a time. Each caller gets a copy of its own, as untouched as the first one was. A look-up is forgotten when a
+statement writes one of the tables that it read; one that read no table (a session in a cache, a directory server) is
+forgotten after each unsafe sub-request.
 """
 
 import copy
-from collections.abc import Callable, Hashable
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pickle import PicklingError
+from threading import RLock, get_ident
 from typing import Any, NamedTuple, TypeVar
 
-from batchapi import tags
+from batchapi import statements
+from batchapi.execute import attempt
 
 Value = TypeVar("Value")
 NO_COPY = (TypeError, NotImplementedError, RecursionError, copy.Error, PicklingError)  # A user that holds a lock, say.
@@ -28,7 +31,11 @@ class Memory:
 
     def __init__(self) -> None:
         self.kept: dict[Hashable, Kept] = {}
+        self.lock = RLock()  # held while a look-up runs; one may be inside another
         self.reading: list[set[str]] = []  # the tables of the look-ups that run right now
+        self.reader = 0  # the thread that they run on
+        self.writes = 0  # statements so far that wrote something
+        self.user_key: object = None  # the first user whom a view authenticated
 
     def recall(
         self,
@@ -42,37 +49,61 @@ class Memory:
 
         `tables` names tables that it depends on besides those that it is seen to read.
         """
-        if kept := self.kept.get(key):
-            self.observe(kept.tables, is_write=False)
-            value: Value = copy.deepcopy(kept.value)
+        with self.turn():
+            if kept := self.kept.get(key):
+                self.observe(kept.tables, is_write=False)
+                value: Value = copy.deepcopy(kept.value)
+                return value
+            reading, writes = set(tables), self.writes
+            self.reading.append(reading)
+            try:
+                value = look_up()
+            finally:
+                self.reading.pop()
+            if keep(value) and writes == self.writes:
+                with suppress(*NO_COPY):
+                    self.kept[key] = Kept(copy.deepcopy(value), frozenset(reading))
             return value
-        reading = set(tables)
-        self.reading.append(reading)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """The block in which a look-up runs alone. Raises AttemptOver for one that waited until its time was over."""
+        if not self.lock.acquire(timeout=attempt.this().remaining()):
+            raise attempt.AttemptOver
         try:
-            value = look_up()
+            self.reader = get_ident()
+            yield
         finally:
-            self.reading.pop()
-        if keep(value):
-            with suppress(*NO_COPY):
-                self.kept[key] = Kept(copy.deepcopy(value), frozenset(reading))
-        return value
+            self.lock.release()
 
     def observe(self, tables: frozenset[str], is_write: bool) -> None:
         """Take note of a SQL statement: of the tables that running look-ups read, or of a write."""
         if is_write:
-            self.kept = {key: kept for key, kept in self.kept.items() if not kept.tables & tables}
-        else:
+            self.writes += 1
+            self.drop(lambda kept: bool(kept.tables & tables))
+        elif self.reading and self.reader == get_ident():
             for reading in self.reading:
                 reading |= tables
 
     def forget_untracked(self) -> None:
         """Forget what no SQL statement can outdate."""
-        self.kept = {key: kept for key, kept in self.kept.items() if kept.tables}
+        self.drop(lambda kept: not kept.tables)
+
+    def drop(self, is_outdated: Callable[[Kept], bool]) -> None:
+        """Forget some of what is kept, without waiting for a look-up that runs."""
+        for key, kept in list(self.kept.items()):
+            if is_outdated(kept):
+                self.kept.pop(key, None)
+
+    def note_user(self, user: Any) -> None:
+        """A view has authenticated somebody."""
+        if self.user_key is None:
+            self.user_key = getattr(user, "pk", None)
 
     def enter(self) -> None:
         """Become the memory that this context's SQL and authenticators know."""
         current.set(self)
-        tags.observer.set(self.observe)
+        statements.observer.set(self.observe)
 
 
 current: ContextVar[Memory | None] = ContextVar("batchapi_memory", default=None)

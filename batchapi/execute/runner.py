@@ -1,78 +1,68 @@
-"""Drains a plan: runs each node when those it depends on are done, and yields each answer as it is final."""
+"""Drains a plan, on lanes or on the caller's own thread, and yields each answer as it is final."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from functools import partial
 from time import perf_counter
 
-from batchapi.batch import Node, Plan, SubRequest, SubResponse
-from batchapi.exceptions import ConditionFalse, DependencyFailed, SubRequestError
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from batchapi.batch import Plan, SubResponse
+from batchapi.conf import Lanes
+from batchapi.exceptions import NoLane
+from batchapi.execute.board import Board
+from batchapi.execute.connections import is_manual
+from batchapi.execute.crew import Crew, keep_time
+from batchapi.execute.lanes import Lane
+from batchapi.execute.run import Run
 from batchapi.execute.stack import Stack
-from batchapi.problem import problem_response
-from batchapi.signals import batch_finished, batch_started, subrequest_finished, subrequest_started
+from batchapi.execute.threads import pool
+from batchapi.signals import batch_finished, batch_started
 
 
-def execute_plan(plan: Plan, stack: Stack, *, correlation_id: str) -> Iterator[SubResponse]:
-    """Run a plan on the caller's thread, in effective order."""
-    started, total, done = perf_counter(), len(plan.order), 0
+def execute_plan(
+    plan: Plan, stack: Stack, *, correlation_id: str, limits: Lanes, identify: Callable[[], str]
+) -> Iterator[SubResponse]:
+    """Run a plan and yield the answers in effective order, each as soon as nothing can change it any more.
+
+    `identify` names the caller, for the count of threads that did not come back; asked only while there are some.
+    """
+    started, total = perf_counter(), len(plan.order)
     batch_started.send_robust(None, correlation_id=correlation_id, total=total)
-    run = Run(plan, stack)
-    for wave in plan.waves:
-        for node in wave:
-            for response in run.run_node(node):
-                done += 1
-                seconds = run.seconds.get(response.request.key, 0.0)  # Not every member of a group came to run.
-                subrequest_finished.send_robust(None, response=response, seconds=seconds, done=done, total=total)
-                yield response
+    is_held = any(is_callers(connection) for connection in connections.all(initialized_only=True))
+    board = Board(plan, Run(plan, stack, limits=limits), limits=limits, is_enforced=not is_held)
+    if is_held or stack.is_on_callers_thread:
+        yield from run_here(board, is_timed=not is_held)
+    else:
+        yield from Crew(board, stack, limits=limits).run(identify)
+    board.tell([*board.untold])
     batch_finished.send_robust(None, correlation_id=correlation_id, total=total, seconds=perf_counter() - started)
 
 
-class Run:
-    """What is known of a batch while it runs: the answers, and who succeeded."""
+def is_callers(connection: BaseDatabaseWrapper) -> bool:
+    """Whether somebody around the batch has a transaction open: nothing may run beside it."""
+    return connection.in_atomic_block or is_manual(connection)
 
-    def __init__(self, plan: Plan, stack: Stack) -> None:
-        self.stack = stack
-        self.wanted = {binding.reference.key for request in plan.order for binding in request.bindings}
-        self.succeeded: dict[str, bool] = {}  # by id, and by name of group
-        self.seconds: dict[str, float] = {}
 
-    def run_node(self, node: Node) -> list[SubResponse]:
-        """The final answers of a node's members, known to all that come later."""
-        if node.is_group:
-            responses = self.stack.open_group().run(node.members, self.run_member)
-            self.succeeded[node.key] = not any(response.is_failure for response in responses)
-        else:
-            responses = [self.run_member(node.members[0])]
-        for response in responses:
-            self.note(response)
-        return responses
+def run_here(board: Board, *, is_timed: bool) -> Iterator[SubResponse]:
+    """Run one node after the other on the caller's thread.
 
-    def run_member(self, request: SubRequest) -> SubResponse:
-        """The answer of one sub-request: 424 if it may not run, 400 if a value that it refers to is not there."""
-        begun = perf_counter()
-        try:
-            self.check(request)
-            request = self.stack.references.fill_in(request)
-            subrequest_started.send_robust(None, request=request)
-            response = self.stack.handler(request)
-        except SubRequestError as refusal:
-            response = problem_response(request, refusal)
-        self.seconds[request.key] = perf_counter() - begun
-        self.note(response)
-        return response
-
-    def check(self, request: SubRequest) -> None:
-        """Raise DependencyFailed or ConditionFalse where a sub-request may not run.
-
-        A condition takes the place of the success test of the one that it names.
-        """
-        condition = request.condition
-        needed = (key for key in request.depends_on if not condition or key != condition.key)
-        if not all(self.succeeded[key] for key in needed):
-            raise DependencyFailed("A sub-request that this one depends on did not succeed.")
-        if condition and self.succeeded[condition.key] != condition.succeeded:
-            raise ConditionFalse("The outcome that this one asks for in its condition is not what came.")
-
-    def note(self, response: SubResponse) -> None:
-        """Let later sub-requests know of an answer."""
-        self.succeeded[response.request.key] = response.is_success
-        if response.request.key in self.wanted:
-            self.stack.references.keep(response)
+    Where somebody around the batch holds a transaction; and where unknown middleware may have left something on this
+    thread or its connections. Then another thread keeps time (`is_timed`), and cancels what the database takes too long
+    for; a connection that is closed for that cannot be made again as the middleware had left it.
+    """
+    lane = Lane({})
+    if is_timed:
+        pool.start(partial(keep_time, board, lane))
+    try:
+        while board.take(lane):
+            trying = lane.attempt
+            copy_context().run(board.work, lane)
+            if trying and trying.cancelled:
+                with board.lock:
+                    board.refuse_rest(NoLane("The connection that the batch came with had to be closed."))
+            yield from board.collect()
+        yield from board.collect()
+    finally:
+        board.stop()

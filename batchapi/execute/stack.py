@@ -1,13 +1,18 @@
 """The road of one sub-request, outermost layer first."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from batchapi.batch import Handler, SubRequest, SubResponse
 from batchapi.conf import Settings
-from batchapi.execute.atomic import Group
+from batchapi.execute.atomic import Group, InSavepoint
+from batchapi.execute.connections import in_transaction
+from batchapi.execute.dedupe import Copies
 from batchapi.execute.dispatch import Dispatch
 from batchapi.execute.references import References
+from batchapi.execute.twins import InTurn
+from batchapi.middleware import strangers
 from batchapi.parent import Parent
 from batchapi.problem import problem_response
 from batchapi.route import find_route
@@ -19,6 +24,9 @@ class Stack(NamedTuple):
     handler: Handler
     references: References
     open_group: Callable[[], Group]
+    caller: Callable[[], str]  # names whoever sent the batch, without asking the database
+    has_copies: bool  # equal sub-requests may share an answer
+    is_on_callers_thread: bool  # middleware may have left something there that nobody can carry to another thread
 
 
 def build_stack(parent: Parent, settings: Settings) -> Stack:
@@ -28,7 +36,9 @@ def build_stack(parent: Parent, settings: Settings) -> Stack:
         middleware=settings.layers.SUBREQUEST_MIDDLEWARE,
         max_stream_bytes=settings.limits.MAX_STREAM_BYTES,
     )
-    layers: list[Callable[[Handler], Handler]] = [Refusals]
+    layers: list[Callable[[Handler], Handler]] = [Refusals, InTurn, Copies]
+    if aliases := in_transaction():
+        layers.append(partial(InSavepoint, aliases=aliases))
     handler: Handler = dispatch
     for layer in reversed(layers):
         handler = layer(handler)
@@ -39,6 +49,10 @@ def build_stack(parent: Parent, settings: Settings) -> Stack:
             max_bytes=settings.limits.MAX_REQUEST_BYTES,
         ),
         open_group=lambda: Group(settings.layers.ATOMIC_GROUP_ALIAS, checkpoint=dispatch.checkpoint),
+        caller=dispatch.name_caller,
+        # Middleware around every sub-request may count them.
+        has_copies=settings.lanes.ENABLE_DEDUPLICATION and not settings.layers.SUBREQUEST_MIDDLEWARE,
+        is_on_callers_thread=bool(strangers(*settings.layers.SUBREQUEST_MIDDLEWARE, *settings.layers.KNOWN_MIDDLEWARE)),
     )
 
 

@@ -17,8 +17,8 @@ from django.utils.translation import get_language
 from batchapi.batch import SubRequest, running
 from batchapi.exceptions import Crashed
 from batchapi.execute.answer import keep_rendered
-from batchapi.execute.credentials import with_memory
 from batchapi.execute.transient import is_transient
+from batchapi.execute.twins import twin_of
 from batchapi.middleware import view_guards
 from batchapi.problem import PROBLEM_JSON, problem_body
 from batchapi.resolve import resolve_again
@@ -76,8 +76,8 @@ class ViewHandler(BaseHandler):
         return keep_rendered(response)
 
     def make_view_atomic(self, view: Callable[..., Any]) -> Callable[..., Any]:
-        """The view with the batch's memory for credentials, in a transaction where ATOMIC_REQUESTS asks for one."""
-        return super().make_view_atomic(with_memory(view))
+        """The view's twin, in a transaction where ATOMIC_REQUESTS asks for one."""
+        return super().make_view_atomic(twin_of(view))
 
 
 def current() -> SubRequest:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from batchapi.batch import METHODS, Binding, Condition, Priority, Route, SubRequest
 from batchapi.conf import Limits
-from batchapi.exceptions import BadEnvelope, BadId, BadMethod, BadUrl, EnvelopeError, NotSupportedYet, SubRequestError
+from batchapi.exceptions import BadEnvelope, BadId, BadMethod, BadUrl, EnvelopeError, SubRequestError
 from batchapi.parent import Parent
 from batchapi.parse.body import fillable, parse_body
 from batchapi.parse.headers import parse_headers
@@ -20,10 +20,10 @@ ALIASES = {  # What other clients call the same member; the first name present i
     "id": ("id", "requestId", "referenceId"),
     "dependsOn": ("dependsOn", "depends_on", "waitFor"),
 }
-LATER = ("timeout",)  # Members of the format that are not built yet.
 MAX_ID = 256
 NAME_WORDS = f"An id is a string of 1 to {MAX_ID} printable characters"
 MAX_INTEGER_ID = 2**53  # The integers that every JSON reader keeps exact (RFC 8259, section 6).
+MAX_TIMEOUT = 86_400  # Seconds; a client can only lower the server's own limit.
 URGENCY = re.compile(r"(?:^|,)\s*u=([0-7])\s*(?:[;,]|$)")  # RFC 9218, section 4.1
 BY_URGENCY = (0, 0, 1, 2, 3, 3, 4, 4)  # u=0 and 1 are critical, 2 high, 3 normal, 4 and 5 low
 
@@ -36,7 +36,6 @@ def parse_subrequest(item: Any, *, index: int, pointer: str, parent: Parent, lim
     here = f"{pointer}/{index}"
     if not isinstance(item, dict):
         raise BadEnvelope('A sub-request is an object such as {"method": "GET", "url": "/api/…"}.', pointer=here)
-    refuse_later(item, here)
     request_id = read_id(item, index, here)
     headers = parse_headers(item.get("headers"), here=f"{here}/headers", parent=parent, limits=limits)
     url = read_url(item, here)
@@ -62,6 +61,7 @@ def parse_subrequest(item: Any, *, index: int, pointer: str, parent: Parent, lim
         body=body,
         depends_on=merge(read_dependencies(item, here), condition, bindings),
         priority=read_priority(item, headers, here),
+        timeout=read_timeout(item, here),
         group=read_group(item, here),
         condition=condition,
         bindings=bindings,
@@ -92,13 +92,6 @@ def merge(written: Iterable[str], condition: Condition | None, bindings: Iterabl
     """All that a sub-request waits for: what it says, the one whose outcome it asks for, those it takes values from."""
     implied = [condition.key] if condition else []
     return tuple(dict.fromkeys([*written, *implied, *(binding.reference.key for binding in bindings)]))
-
-
-def refuse_later(item: Mapping[str, Any], here: str) -> None:
-    """Never ignore a member that will mean something one day."""
-    for name in LATER:
-        if item.get(name) is not None:
-            raise NotSupportedYet(f"{name!r} is not supported yet; leave it out.", pointer=f"{here}/{name}")
 
 
 def member(item: Mapping[str, Any], name: str, here: str) -> tuple[str, Any]:
@@ -178,3 +171,13 @@ def read_priority(item: Mapping[str, Any], headers: Mapping[str, str], here: str
     if value not in PRIORITIES:
         raise BadEnvelope(f"priority is one of {', '.join(PRIORITIES)}.", pointer=f"{here}/priority")
     return Priority[value.upper()]
+
+
+def read_timeout(item: Mapping[str, Any], here: str) -> float | None:
+    """Seconds that the client gives one attempt."""
+    value = item.get("timeout")
+    if value is None:
+        return None
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+        return float(min(value, MAX_TIMEOUT))  # An integer may be too large for a float.
+    raise BadEnvelope("timeout is a number of seconds above 0, such as 2.5.", pointer=f"{here}/timeout")

@@ -20,4 +20,4 @@ def plan_batch(batch: Batch, *, rules: Sequence[PriorityRule] | None) -> Plan:
     order = list_order(make_nodes(batch), pointer=batch.pointer)
     if rules is not None:
         order = priority_order(order, rules=rules)
-    return Plan(waves=(order,) if batch.is_relaxed else cut_into_waves(order))
+    return Plan(waves=cut_into_waves(order, is_relaxed=batch.is_relaxed), is_relaxed=batch.is_relaxed)

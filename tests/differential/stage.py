@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import time_machine
+from django.conf import settings as django_settings
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.contrib.sessions.backends.db import SessionStore
 from django.core import mail
@@ -17,6 +18,7 @@ from django.core.cache import caches
 from django.core.signals import got_request_exception
 from django.db import connections
 from django.http import HttpResponse
+from django.test import override_settings
 
 from tests.views import happened
 
@@ -134,7 +136,13 @@ def open_stage(template: Path, path: Path, **settings: object) -> Iterator[Stage
     source = sqlite3.connect(template)
     stage = Stage(source)
     try:
-        with on_database(path, **settings), time_machine.travel(NOW, tick=False), listening(stage.log):
+        plain = {**django_settings.BATCHAPI, "ENABLE_DEDUPLICATION": False}  # Copies are marked in a header.
+        with (
+            on_database(path, **settings),
+            time_machine.travel(NOW, tick=False),
+            listening(stage.log),
+            override_settings(BATCHAPI=plain),
+        ):
             yield stage
     finally:
         source.close()

@@ -124,10 +124,12 @@ def test_a_write_that_is_not_known_yet_may_be_a_login():
     assert order(GET | {"is_known": False}, GET | urgent, GET) == ["1", "0", "2"]
 
 
-@pytest.mark.parametrize("requests", [[GET, POST, GET], [POST | {"policy": LOGIN}, G, G, GET]])
-def test_relaxed_is_one_wave(requests: list[dict[str, object]]):
+@pytest.mark.parametrize(
+    ("requests", "lengths"), [([GET, POST, G, G, GET], [4]), ([GET, POST | {"policy": LOGIN}, G, G, GET], [1, 1, 2])]
+)
+def test_relaxed_is_one_wave_but_for_a_change_of_who_is_asking(requests: list[dict[str, object]], lengths: list[int]):
     batch = Batch(requests=make_batch(*requests).requests, is_relaxed=True)
-    assert len(plan_batch(batch, rules=()).waves) == 1
+    assert [len(wave) for wave in plan_batch(batch, rules=()).waves] == lengths
 
 
 kinds = st.sampled_from([GET, POST, G, GET | {"policy": LOGIN}, {"method": "POST", "group": "h"}])

@@ -1,0 +1,35 @@
+"""Threads that overran their time and have not come back, counted by whoever asked for what they do."""
+
+from collections import Counter
+from threading import Lock
+
+
+class Abandoned:
+    """The count of this process."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.by_caller: Counter[str] = Counter()
+
+    def __bool__(self) -> bool:
+        return bool(self.by_caller)
+
+    def add(self, caller: str) -> None:
+        """A thread is waited for no more."""
+        with self.lock:
+            self.by_caller[caller] += 1
+
+    def remove(self, caller: str) -> None:
+        """It came back."""
+        with self.lock:
+            self.by_caller[caller] -= 1
+            if not self.by_caller[caller]:
+                del self.by_caller[caller]
+
+    def is_full(self, caller: str, *, per_caller: int, in_all: int) -> bool:
+        """Whether this caller must wait until some have come back."""
+        with self.lock:
+            return self.by_caller[caller] >= per_caller or self.by_caller.total() >= in_all
+
+
+abandoned = Abandoned()

@@ -1,0 +1,176 @@
+"""One try at a sub-request: how long it may take, what its SQL did, and how it is ended from outside.
+
+A thread cannot be stopped in Python. What can be done: cancel the query that it runs, raise at its next statement, and
+refuse the COMMIT. So what is over writes nothing more, wherever its thread may hang.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from threading import Lock
+from time import monotonic
+from typing import Any, Literal
+
+from django.db import Error
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from batchapi.batch import SubRequest
+
+Outcome = Literal["none", "rolled_back", "committed", "unknown"]
+LONG = 1e6  # seconds; longer than anybody waits
+CANCEL_SECONDS = 0.5  # A cancel goes over the network; nobody waits for it longer.
+TAKES_BACK = re.compile(r"\s*(?:ROLLBACK|RELEASE)\b", re.IGNORECASE)  # may run at any time
+
+
+class AttemptOver(BaseException):
+    """The time of this attempt has passed; raised where its thread next asks the database for something."""
+
+
+class Attempt:
+    """Shared by the lane that works and whoever watches its time. A `Watcher` of its SQL."""
+
+    def __init__(
+        self, *, ends_at: float = float("inf"), is_enforced: bool = True, hurry: Callable[[float], None] | None = None
+    ) -> None:
+        self.ends_at = ends_at  # by time.monotonic()
+        self.is_enforced = is_enforced  # else its end is told, and nothing is kept from happening
+        self.hurry = hurry  # tells whoever keeps time that there is a new end
+        self.lock = Lock()
+        self.request: SubRequest | None = None
+        self.is_over = False
+        self.is_done = False  # its thread has gone on to something else
+        self.has_written = False
+        self.is_committed = False  # something that it wrote
+        self.is_flying = False  # a write, or the COMMIT of writes, was sent and has not returned
+        self.has_set_cookies = False
+        self.used: set[BaseDatabaseWrapper] = set()
+        self.cancelled: set[BaseDatabaseWrapper] = set()
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of its writes. What is not committed by the end never will be: the COMMIT is refused."""
+        if self.is_flying:
+            return "unknown"
+        if self.is_committed:
+            return "committed"
+        return "rolled_back" if self.has_written else "none"
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether somebody who ran at the same time could have noticed it."""
+        return self.has_written or self.has_set_cookies
+
+    @property
+    def is_late(self) -> bool:
+        """Whether its time has passed, noticed by somebody or not."""
+        return self.is_over or monotonic() >= self.ends_at
+
+    def begin_request(self, request: SubRequest | None, *, ends_at: float) -> None:
+        """The time of a sub-request begins; None for what comes between and after those of a group."""
+        with self.lock:
+            self.request, self.ends_at = request, ends_at
+        if self.hurry:
+            self.hurry(ends_at)
+
+    def remaining(self) -> float:
+        """Seconds that are left to it; not infinite, as `threading` would refuse that."""
+        return min(max(self.ends_at - monotonic(), 0.0), LONG)
+
+    def check(self) -> None:
+        """Raise AttemptOver if its time has passed, unless that is only to be told."""
+        if self.is_enforced and self.is_late:
+            self.is_over = True
+            raise AttemptOver
+
+    @contextmanager
+    def in_time(self) -> Iterator[None]:
+        """A block that happens as a whole before the end, or AttemptOver; nothing in it may wait."""
+        with self.lock:
+            self.check()
+            yield
+
+    # -- watching its SQL, on its own thread
+
+    def begin(self, connection: BaseDatabaseWrapper, sql: str, *, is_write: bool) -> None:
+        """Raise AttemptOver instead of letting a statement run that comes too late."""
+        if not TAKES_BACK.match(sql):
+            with self.in_time():
+                self.used.add(connection)
+                self.has_written |= is_write
+                self.is_flying |= is_write and is_autocommit(connection)
+
+    def end(self, *, is_write: bool, is_done: bool) -> None:
+        """Note what became of a write. One that failed did not write; one that was cut off may have."""
+        with self.lock:
+            self.is_committed |= self.is_flying and is_write and is_done
+            self.is_flying = False
+
+    def commit(self, connection: BaseDatabaseWrapper, commit: Callable[[], None]) -> None:
+        """COMMIT in time, else roll back: Django does so only after errors of the database."""
+        try:
+            with self.in_time():
+                self.is_flying = self.has_written
+        except AttemptOver:
+            connection.rollback()
+            raise
+        commit()  # If it raises, it was sent, and nobody knows.
+        with self.lock:
+            self.is_committed |= self.has_written
+            self.is_flying = False
+
+    # -- ending it, from another thread
+
+    def cancel(self) -> None:
+        """Let nothing more begin, and cancel what runs in the database.
+
+        Under the lock, so that its thread does not come to its next query meanwhile. A cancel may still arrive late:
+        connections that were sent one are closed.
+        """
+        with self.lock:
+            if self.is_done:
+                return
+            self.is_over = True
+            for connection in self.used - self.cancelled:
+                self.cancelled.add(connection)
+                cancel_query(connection)
+
+    def finish(self) -> None:
+        """On its own thread, last of all: close the connections that were sent a cancel; from here on none is sent."""
+        with self.lock:
+            self.is_done = True
+        for connection in self.cancelled:
+            close_for_good(connection)
+
+
+def is_autocommit(connection: BaseDatabaseWrapper) -> bool:
+    """Whether a statement that runs now is committed as it ends."""
+    return connection.autocommit and not connection.in_atomic_block
+
+
+def cancel_query(connection: BaseDatabaseWrapper) -> None:
+    """Cancel what a connection runs at this moment, where its database can do that."""
+    raw: Any = connection.connection
+    with suppress(AttributeError, Error, connection.Database.Error):  # type: ignore[attr-defined] # It may be gone by now.
+        if connection.vendor == "postgresql" and hasattr(raw, "cancel_safe"):
+            raw.cancel_safe(timeout=CANCEL_SECONDS)
+        elif connection.vendor == "postgresql":
+            raw.cancel()
+        elif connection.vendor == "sqlite":
+            raw.interrupt()
+
+
+def close_for_good(connection: BaseDatabaseWrapper) -> None:
+    """Close a connection so that no pool hands it to anybody else."""
+    with suppress(Error):
+        if connection.vendor == "postgresql" and connection.connection is not None:
+            connection.connection.close()
+        connection.close()
+
+
+current: ContextVar[Attempt | None] = ContextVar("batchapi_attempt", default=None)
+
+
+def this() -> Attempt:
+    """The attempt that this code runs for; elsewhere one that never ends."""
+    return current.get() or Attempt()

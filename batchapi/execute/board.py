@@ -1,0 +1,209 @@
+"""Where lanes take nodes from and bring answers to. Everything here may be called from any thread."""
+
+from collections import deque
+from collections.abc import Iterator
+from contextvars import copy_context
+from threading import Condition, Lock
+from time import monotonic
+from typing import NamedTuple
+
+from batchapi.batch import Node, Plan, SubResponse
+from batchapi.conf import Lanes
+from batchapi.exceptions import DeadlineBeforeStart, SubRequestError
+from batchapi.execute import attempt, gate, turns
+from batchapi.execute.dedupe import Duplicates, is_comparable, view_of
+from batchapi.execute.lanes import Lane
+from batchapi.execute.run import Run, refuse
+from batchapi.execute.schedule import Schedule
+from batchapi.execute.turns import Turn, Turnstile
+from batchapi.execute.twins import may_throttle
+from batchapi.signals import subrequest_finished
+from batchapi.statements import watcher
+
+
+class Ended(NamedTuple):
+    """A final answer, and how many there were by then."""
+
+    response: SubResponse
+    seconds: float
+    done: int
+
+
+class Board:
+    """The work of one batch."""
+
+    def __init__(self, plan: Plan, run: Run, *, limits: Lanes, is_enforced: bool) -> None:
+        self.run = run
+        self.limits = limits
+        self.is_enforced = is_enforced  # whether who is late is stopped, or only told so
+        self.is_relaxed = plan.is_relaxed
+        self.total = len(plan.order)
+        self.lock = Lock()
+        self.work_came = Condition(self.lock)  # for lanes
+        self.news = Condition(self.lock)  # for whoever watches over them
+        self.is_stopped = False
+        self.is_unwatched = False  # whoever opens lanes sleeps for longer than a tick
+        self.sleeps_until = float("inf")  # whoever keeps time, by time.monotonic()
+        self.failure: BaseException | None = None  # what must not be anybody's answer: SystemExit
+        self.finished = self.done = 0  # nodes, and final answers
+        self.schedule = Schedule(plan, is_bound=self.is_bound, is_strict=not plan.is_relaxed)
+        self.ended: deque[Ended] = deque()  # for whoever collects the answers
+        self.untold: deque[Ended] = deque()  # those that no lane was there to tell of
+        self.aliases: set[str] = set()  # of the connections that views have used
+        self.enter_wave()
+
+    # -- what a lane does
+
+    def drain(self, lane: Lane) -> None:
+        """Take nodes and bring answers until there is nothing left for this lane."""
+        while self.take(lane):
+            copy_context().run(self.work, lane)
+
+    def take(self, lane: Lane) -> bool:
+        """Give a lane the first node that may start; waits for one. False where there will be none."""
+        with self.lock:
+            while not (self.is_stopped or lane.is_abandoned or self.schedule.is_over):
+                if monotonic() >= self.run.deadline:
+                    self.refuse_rest(DeadlineBeforeStart("The batch came to its deadline first."))
+                elif self.schedule.has_work(is_first=lane.is_first):
+                    place = self.wave.take(is_first=lane.is_first)
+                    trying = attempt.Attempt(ends_at=self.run.deadline, is_enforced=self.is_enforced, hurry=self.hurry)
+                    lane.begin(place, self.wave.nodes[place], trying)
+                    if self.is_unwatched and self.schedule.has_work(is_first=False):
+                        self.news.notify()  # There is more to do than this lane can do at once.
+                    return True
+                if not self.schedule.is_over:
+                    self.work_came.wait()
+            return False
+
+    def work(self, lane: Lane) -> None:
+        """Run a lane's node, in a context of its own, and bring the answers."""
+        node, trying = lane.node, lane.attempt
+        assert node is not None
+        assert trying is not None
+        attempt.current.set(trying)
+        watcher.set(trying)
+        try:
+            responses = self.run.run_group(node, trying) if node.is_group else self.run_alone(lane, node, trying)
+        except attempt.AttemptOver:  # before the view, or after it
+            responses = self.run.given_up(node, trying)
+        trying.finish()
+        self.bring(lane, trying, responses)
+
+    def run_alone(self, lane: Lane, node: Node, trying: attempt.Attempt) -> list[SubResponse] | None:
+        """The answer of one sub-request; None if another one asks the same at this moment and will answer for both."""
+        request = self.run.prepare(node.members[0])
+        if isinstance(request, SubResponse):
+            return [request]
+        if self.run.stack.has_copies and is_comparable(request):
+            with self.lock:
+                leader = self.duplicates.leader_of(lane.place, request)
+                if leader != lane.place and not self.wave.is_serial:
+                    gate.known.set(self.duplicates.answers.get(leader))
+                    if leader in self.wave.running and leader not in self.wave.void:
+                        self.wave.park(lane.place, leader)
+                        return None
+        turns.current.set(self.turn_of(lane.place))
+        return [self.run.call(request, trying)]
+
+    def bring(self, lane: Lane, trying: attempt.Attempt, responses: list[SubResponse] | None) -> None:
+        """The answers of a lane's node; nobody wants them any more from a lane that was given up."""
+        with self.lock:
+            self.aliases.update(connection.alias for connection in trying.used)
+            if lane.is_abandoned:
+                if self.schedule.barrier is lane:
+                    self.schedule.barrier = None  # It has come back, so what comes after it may begin.
+                    self.work_came.notify_all()
+                return
+            place = lane.place
+            lane.end()
+            ended = [] if responses is None else self.note(place, responses, is_noisy=trying.is_noisy)
+        self.tell(ended)
+
+    # -- what both sides do, under the lock
+
+    def note(self, place: int, responses: list[SubResponse], *, is_noisy: bool) -> list[Ended]:
+        """Keep the answers of a node, wake whoever can go on now, and return the answers that became final."""
+        wave = self.wave
+        self.run.note(wave.nodes[place], responses)
+        self.turnstile.leave(place)
+        if not is_noisy and len(responses) == 1:
+            self.duplicates.keep(place, responses[0])
+        self.schedule.finish(place, responses, is_noisy=is_noisy)
+        for duplicate in wave.parked.pop(place, ()):
+            wave.free(duplicate)
+        self.finished += 1
+        return self.go_on()
+
+    def refuse_rest(self, error: SubRequestError) -> None:
+        """Answer for everything that has not begun."""
+        self.schedule.refuse_rest(lambda node: refuse(node, error))
+        self.untold.extend(self.go_on())
+
+    def go_on(self) -> list[Ended]:
+        """Wake whoever waits, and return what is final now."""
+        if self.schedule.wave is not self.wave:
+            self.enter_wave()
+        ended = []
+        while self.schedule.final:
+            for response in self.schedule.final.popleft():
+                self.done += 1
+                ended.append(Ended(response, self.run.seconds.get(response.request.key, 0.0), self.done))
+        self.ended.extend(ended)
+        self.work_came.notify_all()
+        if self.schedule.is_over:
+            self.news.notify()
+        return ended
+
+    def enter_wave(self) -> None:
+        """What is kept for the length of one wave."""
+        self.wave = self.schedule.wave
+        self.turns: dict[int, Turn] = {}
+        self.duplicates = Duplicates(ignores=self.limits.FINGERPRINT_IGNORES)
+        is_ordered = len(self.wave.nodes) > 1 and not self.is_relaxed
+        places = [place for place, node in enumerate(self.wave.nodes) if is_ordered and may_be_throttled(node)]
+        self.turnstile = Turnstile(places)
+
+    def turn_of(self, place: int) -> Turn:
+        """The throttle checks of a sub-request, also of one that is tried once more."""
+        return self.turns.setdefault(place, Turn(self.turnstile, place))
+
+    def is_bound(self, node: Node) -> bool:
+        """Whether a node needs the first lane: what writes, and what may throttle where nobody keeps an order."""
+        return not node.is_safe or node.changes_identity or (self.is_relaxed and may_be_throttled(node))
+
+    def tell(self, ended: list[Ended]) -> None:
+        """Tell the receivers of answers that are final."""
+        for response, seconds, done in ended:
+            subrequest_finished.send_robust(None, response=response, seconds=seconds, done=done, total=self.total)
+
+    def hurry(self, ends_at: float) -> None:
+        """Wake whoever keeps time if somebody's time ends before that."""
+        with self.lock:
+            if ends_at < self.sleeps_until:
+                self.news.notify()
+
+    def rest(self, until: float) -> None:
+        """Under the lock, for whoever keeps time: sleep, at most until then."""
+        pause = until - monotonic()
+        if pause > 0 and not (self.is_stopped or self.schedule.is_over):
+            self.sleeps_until = until
+            self.news.wait(None if until == float("inf") else pause)
+
+    def collect(self) -> Iterator[SubResponse]:
+        """The answers that became final since the last call."""
+        while self.ended:
+            yield self.ended.popleft().response
+
+    def stop(self, failure: BaseException | None = None) -> None:
+        """Nothing more begins."""
+        with self.lock:
+            self.is_stopped = True
+            self.failure = self.failure or failure
+            self.work_came.notify_all()
+            self.news.notify()
+
+
+def may_be_throttled(node: Node) -> bool:
+    """Whether a node may come to a throttle check, as far as one knows before its references are filled in."""
+    return any(member.route is None or may_throttle(view_of(member)) for member in node.members)

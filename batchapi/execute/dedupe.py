@@ -1,0 +1,68 @@
+"""The same question asked twice in one wave is answered once; the others get copies.
+
+Only where nobody could tell: what wrote, set a cookie or crashed is not shared. Throttles count each sub-request, so a
+view that may throttle is called for each as far as its handler.
+"""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import replace
+
+from batchapi.batch import Handler, SubRequest, SubResponse
+from batchapi.execute import gate
+from batchapi.execute.twins import is_plain, may_throttle
+from batchapi.fingerprint import question
+
+COLLAPSED = ("Cache-Status", "batchapi; fwd=miss; collapsed")  # RFC 9211, section 2.4
+
+
+class Duplicates:
+    """The questions of one wave, and who asked first. Whoever calls it holds the lock."""
+
+    def __init__(self, *, ignores: Iterable[str]) -> None:
+        self.ignores = tuple(ignores)
+        self.leaders: dict[Hashable, int] = {}
+        self.answers: dict[int, SubResponse] = {}  # that may be copied
+
+    def leader_of(self, place: int, request: SubRequest) -> int:
+        """The place that asked this question first; a place of its own if nobody did."""
+        return self.leaders.setdefault(question(request, ignores=self.ignores), place)
+
+    def keep(self, place: int, response: SubResponse) -> None:
+        """Let others have copies: not of what a view sets, nor of a fault that may be gone the next time."""
+        if response.status < 500 and not response.cookies:
+            self.answers[place] = response
+
+
+class Copies:
+    """Gives a copy of the answer that is known to whoever the view lets in."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: SubRequest) -> SubResponse:
+        """The copy; or the answer of the view, if it refuses or does not ask for one."""
+        answer = gate.known.get()
+        if answer is not None and not may_throttle(view_of(request)):
+            return copy_for(request, answer)
+        try:
+            return self.get_response(request)
+        except gate.Answered:
+            assert answer is not None
+            return copy_for(request, answer)
+
+
+def is_comparable(request: SubRequest) -> bool:
+    """Whether a sub-request may be answered by a copy, as far as one can tell before anything has run."""
+    if request.route is None or not request.is_safe or request.policy.dedupe is False:
+        return False
+    return not may_throttle(view_of(request)) or is_plain(view_of(request))
+
+
+def copy_for(request: SubRequest, answer: SubResponse) -> SubResponse:
+    """An answer, for another who asked the same; marked."""
+    return replace(answer, request=request, headers=(*answer.headers, COLLAPSED))
+
+
+def view_of(request: SubRequest) -> object:
+    """The view behind a sub-request."""
+    return request.route.match.func if request.route else None

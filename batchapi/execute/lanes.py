@@ -1,0 +1,81 @@
+"""A lane is one thread's duty for one batch.
+
+The first lane has the connections of whoever called, so it always can run, sees the rows of a test's transaction, and
+keeps what middleware set on a connection. Further lanes have connections of their own and give them back at the end.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
+
+from django.db import Error, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.urls import get_urlconf, set_urlconf
+from django.utils import timezone, translation
+
+from batchapi.batch import Node
+from batchapi.execute.attempt import Attempt
+from batchapi.execute.connections import give_back
+from batchapi.execute.threads import Work
+
+
+class Surroundings:
+    """What code finds around it on the caller's thread, to be found on a lane as well."""
+
+    def __init__(self) -> None:
+        self.context = copy_context()
+        self.language, self.zone = translation.get_language(), timezone.get_current_timezone()
+        self.urlconf = get_urlconf()
+
+    def run(self, work: Work) -> None:
+        """Do something on another thread as if on the caller's; what it changes goes no further."""
+        self.context.copy().run(self.enter, work)
+
+    def enter(self, work: Work) -> None:
+        """Language, time zone and URL configuration are kept in `Local`s, which are empty on another thread."""
+        set_urlconf(self.urlconf)
+        with translation.override(self.language), timezone.override(self.zone):
+            work()
+
+
+class Lane:
+    """One thread's duty for one batch."""
+
+    def __init__(self, borrowed: Mapping[str, BaseDatabaseWrapper] | None = None) -> None:
+        self.is_first = borrowed is not None
+        self.borrowed = borrowed or {}
+        self.is_abandoned = False  # nobody waits for it any more
+        self.node: Node | None = None  # what it works on
+        self.place = -1  # of the node in its wave
+        self.attempt: Attempt | None = None
+        self.cancelled_at: float | None = None  # by time.monotonic()
+        self.caller = ""  # whom it counts against since it was given up
+
+    def begin(self, place: int, node: Node, attempt: Attempt) -> None:
+        """Take up a node."""
+        self.place, self.node, self.attempt, self.cancelled_at = place, node, attempt, None
+
+    def end(self) -> None:
+        """Be done with it."""
+        self.node = self.attempt = None
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """On the lane's thread: have the connections that it works with, and give them back."""
+        own = {connection.alias: connection for connection in connections.all(initialized_only=True)}
+        for alias, connection in self.borrowed.items():
+            connections[alias] = connection
+        try:
+            yield
+        finally:
+            for alias in self.borrowed:
+                del connections[alias]
+            for alias, connection in own.items():
+                connections[alias] = connection
+            give_back()
+
+    def close(self) -> None:
+        """Close what was borrowed from somebody who has gone on without it."""
+        for connection in self.borrowed.values():
+            with suppress(Error):
+                connection.close()

@@ -1,0 +1,109 @@
+"""One sub-request or group in, its answers out: may it run, with which values, and what if its time is over."""
+
+from time import monotonic, perf_counter
+
+from batchapi.batch import Node, Plan, SubRequest, SubResponse
+from batchapi.conf import Lanes
+from batchapi.exceptions import ConditionFalse, DependencyFailed, SubRequestError, TimedOut
+from batchapi.execute.atomic import rolled_back
+from batchapi.execute.attempt import Attempt, AttemptOver
+from batchapi.execute.stack import Stack
+from batchapi.problem import problem_response
+from batchapi.signals import subrequest_started
+
+
+class Run:
+    """What is known of a batch while it runs: the answers, and who succeeded."""
+
+    def __init__(self, plan: Plan, stack: Stack, *, limits: Lanes) -> None:
+        self.stack = stack
+        self.wanted = {binding.reference.key for request in plan.order for binding in request.bindings}
+        self.succeeded: dict[str, bool] = {}  # by id, and by name of group
+        self.seconds: dict[str, float] = {}
+        self.timeout = limits.TIMEOUT or float("inf")
+        self.deadline = monotonic() + (limits.DEADLINE or float("inf"))
+
+    def note(self, node: Node, responses: list[SubResponse]) -> None:
+        """Let later nodes know of the answers."""
+        if node.is_group:
+            self.succeeded[node.key] = not any(response.is_failure for response in responses)
+        for response in responses:
+            self.note_one(response)
+
+    def note_one(self, response: SubResponse) -> None:
+        """Let later sub-requests know of an answer."""
+        self.succeeded[response.request.key] = response.is_success
+        if response.request.key in self.wanted:
+            self.stack.references.keep(response)
+
+    def run_group(self, node: Node, attempt: Attempt) -> list[SubResponse]:
+        """The answers of a group's members."""
+
+        def run_member(request: SubRequest) -> SubResponse:
+            filled = self.prepare(request)
+            response = filled if isinstance(filled, SubResponse) else self.call(filled, attempt)
+            self.note_one(response)
+            return response
+
+        return self.stack.open_group().run(node.members, run_member)
+
+    def prepare(self, request: SubRequest) -> SubRequest | SubResponse:
+        """The sub-request with every value in its place; or why it may not run, or cannot."""
+        try:
+            self.check(request)
+            return self.stack.references.fill_in(request)
+        except SubRequestError as refusal:
+            return problem_response(request, refusal)
+
+    def check(self, request: SubRequest) -> None:
+        """Raise DependencyFailed or ConditionFalse where a sub-request may not run.
+
+        A condition takes the place of the success test of the one that it names.
+        """
+        condition = request.condition
+        needed = (key for key in request.depends_on if not condition or key != condition.key)
+        if not all(self.succeeded[key] for key in needed):
+            raise DependencyFailed("A sub-request that this one depends on did not succeed.")
+        if condition and self.succeeded[condition.key] != condition.succeeded:
+            raise ConditionFalse("The outcome that this one asks for in its condition is not what came.")
+
+    def call(self, request: SubRequest, attempt: Attempt) -> SubResponse:
+        """The answer of its view, or 504 where that comes too late."""
+        begun = perf_counter()
+        attempt.begin_request(request, ends_at=min(monotonic() + self.seconds_for(request), self.deadline))
+        subrequest_started.send_robust(None, request=request)
+        try:
+            response = self.stack.handler(request)
+            if attempt.is_late:
+                raise AttemptOver
+        except AttemptOver:
+            response = self.timed_out(request, attempt)
+        attempt.begin_request(None, ends_at=self.deadline)  # The COMMIT of a group is still to come.
+        self.seconds[request.key] = perf_counter() - begun
+        return response
+
+    def seconds_for(self, request: SubRequest) -> float:
+        """What one attempt may take: the least that server, view and client say."""
+        said = (self.timeout, request.policy.timeout, request.timeout)
+        return min(seconds for seconds in said if seconds is not None)
+
+    def timed_out(self, request: SubRequest, attempt: Attempt) -> SubResponse:
+        """504, and what became of what it wrote."""
+        is_by_deadline = attempt.ends_at == self.deadline
+        limit = "the deadline of the batch" if is_by_deadline else f"the {self.seconds_for(request):g} seconds it had"
+        return problem_response(request, TimedOut(f"It was not done by {limit}.", outcome=attempt.outcome))
+
+    def given_up(self, node: Node, attempt: Attempt) -> list[SubResponse]:
+        """The answers of a node whose thread did not come back."""
+        if attempt.request is None or attempt.is_flying:  # The COMMIT of a group hangs.
+            return [self.timed_out(member, attempt) for member in node.members]
+        late = next(place for place, member in enumerate(node.members) if member.key == attempt.request.key)
+        return [
+            self.timed_out(attempt.request, attempt) if place == late else rolled_back(member, executed=place < late)
+            for place, member in enumerate(node.members)
+        ]
+
+
+def refuse(node: Node, error: SubRequestError) -> list[SubResponse]:
+    """One answer for all members of a node."""
+    return [problem_response(member, error) for member in node.members]

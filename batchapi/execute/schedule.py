@@ -1,0 +1,145 @@
+"""Who may start now and who is done, wave by wave. Bookkeeping only: whoever calls it holds the lock.
+
+Within a wave, nodes are known by their places, which count in effective order. Answers become final in that order too,
+so that nobody can tell who ran beside whom: see `Wave.finish`.
+"""
+
+import heapq
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+
+from batchapi.batch import Node, Plan, SubResponse
+
+
+class Wave:
+    """The nodes that may run together, each after those of the wave that it depends on."""
+
+    def __init__(self, nodes: Sequence[Node], *, is_bound: Callable[[Node], bool], is_strict: bool) -> None:
+        self.nodes = nodes
+        self.is_strict = is_strict
+        self.is_bound = [is_bound(node) for node in nodes]  # to the first lane, which has the caller's connections
+        self.ready: list[int] = []  # a heap, of places that any lane may take
+        self.ready_bound: list[int] = []  # a heap, of places for the first lane
+        self.running: set[int] = set()
+        self.done: dict[int, list[SubResponse]] = {}
+        self.noisy: set[int] = set()
+        self.void: set[int] = set()  # of those that run, the ones that began too early to count
+        self.parked: dict[int, list[int]] = defaultdict(list)  # duplicates, by the place whose answer they wait for
+        self.is_serial = False
+        self.given = 0  # so many places are final
+        self.dependants: dict[int, list[int]] = defaultdict(list)
+        place_of = {node.key: place for place, node in enumerate(nodes)}
+        self.missing = [0] * len(nodes)
+        for place, node in enumerate(nodes):
+            for key in node.depends_on & place_of.keys():
+                self.dependants[place_of[key]].append(place)
+                self.missing[place] += 1
+            if not self.missing[place]:
+                self.free(place)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every node is done."""
+        return len(self.done) == len(self.nodes)
+
+    def free(self, place: int) -> None:
+        """Let a lane take it."""
+        heapq.heappush(self.ready_bound if self.is_bound[place] else self.ready, place)
+
+    def has_work(self, *, is_first: bool) -> bool:
+        """Whether a lane would find something to do."""
+        if self.is_serial:
+            return is_first and not self.running and not self.is_over
+        return bool(self.ready or (is_first and self.ready_bound))
+
+    def take(self, *, is_first: bool) -> int:
+        """The first place in effective order that may start on this lane; only where `has_work` says so."""
+        if self.is_serial:
+            place = next(place for place in range(len(self.nodes)) if place not in self.done)
+        else:
+            heaps = [heap for heap in (self.ready, self.ready_bound if is_first else []) if heap]
+            place = heapq.heappop(min(heaps))
+        self.running.add(place)
+        return place
+
+    def park(self, place: int, leader: int) -> None:
+        """Have a duplicate wait for the one that asks the same question."""
+        self.running.discard(place)
+        self.parked[leader].append(place)
+
+    def finish(self, place: int, responses: list[SubResponse], *, is_noisy: bool) -> None:
+        """Note the answers of a node.
+
+        One that only read is not to be noticed by those beside it. If it wrote all the same, or set a cookie, those
+        after it that have begun would have seen that, had they run one by one: their answers count for nothing, and
+        the rest of the wave runs one by one.
+        """
+        self.running.discard(place)
+        if place in self.void:
+            self.void.discard(place)
+            if not is_noisy:  # One that wrote is not run again.
+                return
+        self.done[place] = responses
+        if is_noisy:
+            self.noisy.add(place)
+            if self.is_strict and not self.is_serial and len(self.nodes) > 1:
+                self.go_serial(place)
+        for dependant in self.dependants[place]:
+            self.missing[dependant] -= 1
+            if not self.missing[dependant] and dependant not in self.done:
+                self.free(dependant)
+
+    def go_serial(self, place: int) -> None:
+        """Take back what began before somebody in front of it was done."""
+        self.is_serial = True
+        self.void = {other for other in self.running if other > place}
+        for other in [other for other in self.done if other > place and other not in self.noisy]:
+            del self.done[other]
+
+
+class Schedule:
+    """A plan as it is worked off."""
+
+    def __init__(self, plan: Plan, *, is_bound: Callable[[Node], bool], is_strict: bool) -> None:
+        self.is_bound = is_bound
+        self.is_strict = is_strict
+        self.waves = deque(plan.waves)
+        self.barrier: object | None = None  # an unsafe attempt that was given up and may still run
+        self.final: deque[list[SubResponse]] = deque()
+        self.wave = self.next_wave()
+
+    def next_wave(self) -> Wave:
+        """The next one, or one with nothing in it."""
+        nodes = self.waves.popleft() if self.waves else ()
+        return Wave(nodes, is_bound=self.is_bound, is_strict=self.is_strict)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every answer is final."""
+        return not self.wave.nodes
+
+    def has_work(self, *, is_first: bool) -> bool:
+        """Whether a lane would find something to do."""
+        return self.barrier is None and self.wave.has_work(is_first=is_first)
+
+    def finish(self, place: int, responses: list[SubResponse], *, is_noisy: bool = False) -> None:
+        """Note the answers of a node, and move on to the next wave after the last one."""
+        wave = self.wave
+        wave.finish(place, responses, is_noisy=is_noisy)
+        while wave.given in wave.done:
+            self.final.append(wave.done[wave.given])
+            wave.given += 1
+        if wave.is_over and not wave.running:
+            self.wave = self.next_wave()
+
+    def refuse_rest(self, refuse: Callable[[Node], list[SubResponse]]) -> None:
+        """Note an answer for every node that has not begun; what runs is left to run."""
+        while not self.is_over:
+            wave = self.wave
+            wave.ready, wave.ready_bound = [], []
+            wave.is_serial = False
+            for place in range(len(wave.nodes)):
+                if place not in wave.done and place not in wave.running:
+                    self.finish(place, refuse(wave.nodes[place]))
+            if wave is self.wave:  # Somebody still runs.
+                return

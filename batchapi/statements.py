@@ -1,0 +1,92 @@
+"""Every statement and every COMMIT of this process, seen from inside and told to whoever listens in this context.
+
+What listens: `observer` hears which tables a statement touched, `watcher` may keep a statement or a COMMIT from
+happening, `writable_alias` names the one database that may be written to.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, Protocol
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from batchapi.tags import look_at
+
+Observer = Callable[["frozenset[str]", bool], None]  # tables, whether the statement writes them
+
+
+class Watcher(Protocol):
+    """Somebody who is asked before, and told after. What it raises goes to whoever wanted to run the statement."""
+
+    def begin(self, connection: BaseDatabaseWrapper, sql: str, *, is_write: bool) -> None:
+        """Before a statement runs."""
+
+    def end(self, *, is_write: bool, is_done: bool) -> None:
+        """After it ran, or raised."""
+
+    def commit(self, connection: BaseDatabaseWrapper, commit: Callable[[], None]) -> None:
+        """In place of a COMMIT: call `commit`, or do not."""
+
+
+observer: ContextVar[Observer | None] = ContextVar("batchapi_sql_observer", default=None)
+watcher: ContextVar[Watcher | None] = ContextVar("batchapi_sql_watcher", default=None)
+writable_alias: ContextVar[str | None] = ContextVar("batchapi_writable_alias", default=None)  # None: every one
+
+
+class ForeignAliasError(Exception):
+    """A view in an atomic group wants to write to another database than the group's."""
+
+
+def observe(
+    execute: Callable[..., Any], sql: str, params: object, many: bool, context: dict[str, Any]
+) -> Any:  # the shape of Django's execute_wrapper
+    """Run a statement between those who watch it and those who hear of it.
+
+    Raises ForeignAliasError, before it runs, for a write that an atomic group could not take back.
+    """
+    watch, tell, alias = watcher.get(), observer.get(), writable_alias.get()
+    if watch is None and tell is None and alias is None:
+        return execute(sql, params, many, context)
+    tables, is_write = look_at(text := str(sql))
+    connection = context["connection"]
+    if alias and is_write and alias != connection.alias:
+        raise ForeignAliasError(f"An atomic group writes to {alias!r} only.")
+    if watch:
+        watch.begin(connection, text, is_write=is_write)
+    is_done = False
+    try:
+        outcome = execute(sql, params, many, context)
+        is_done = True
+        return outcome
+    finally:
+        if tell:
+            tell(tables, is_write)
+        if watch:
+            watch.end(is_write=is_write, is_done=is_done)
+
+
+def commit(connection: BaseDatabaseWrapper, original: Callable[[], None]) -> None:
+    """COMMIT, unless somebody who watches this context keeps it from happening. No execute_wrapper sees it."""
+    if watch := watcher.get():
+        watch.commit(connection, original)
+    else:
+        original()
+
+
+def observe_connection(*, connection: BaseDatabaseWrapper, **_kwargs: object) -> None:
+    """Hook into a connection, once.
+
+    At index 0: appended inside somebody's `execute_wrapper` block it would be popped with theirs.
+    """
+    if observe not in connection.execute_wrappers:
+        connection.execute_wrappers.insert(0, observe)
+    if "_commit" not in vars(connection):
+        vars(connection)["_commit"] = partial(commit, connection, connection._commit)  # type: ignore[attr-defined]
+
+
+def observe_all_connections() -> None:
+    """Hook into the connections that were opened before this app was ready."""
+    for connection in connections.all(initialized_only=True):
+        observe_connection(connection=connection)
