@@ -101,10 +101,12 @@ class Attempt:
                 self.is_flying |= is_write and is_autocommit(connection)
 
     def end(self, *, is_write: bool, is_done: bool) -> None:
-        """Note what became of a write. One that failed did not write; one that was cut off may have."""
+        """Note what became of a write. Raise AttemptOver in place of the error of a query that was cancelled."""
         with self.lock:
             self.is_committed |= self.is_flying and is_write and is_done
             self.is_flying = False
+            if self.is_over and not is_done:
+                raise AttemptOver
 
     def commit(self, connection: BaseDatabaseWrapper, commit: Callable[[], None]) -> None:
         """COMMIT in time, else roll back: Django does so only after errors of the database."""
