@@ -10,8 +10,11 @@ from functools import cache, lru_cache
 from django.apps import apps
 
 WORD = re.compile(r"\w+")
-READS = re.compile(r"\s*(?:SELECT|EXPLAIN|PRAGMA|SHOW|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|COMMIT|SET)\b", re.IGNORECASE)
-LOCKS = re.compile(r"\bINTO\b", re.IGNORECASE)  # SELECT … INTO makes a table
+COMMENT = re.compile(r"(?:\s|--[^\n]*\n|/\*(?!!).*?\*/)*", re.DOTALL)  # MySQL runs what stands in /*! … */.
+READS = re.compile(r"(?:SELECT|EXPLAIN|PRAGMA|SHOW|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|COMMIT|SET)\b", re.IGNORECASE)
+INTO = re.compile(r"\bINTO\b", re.IGNORECASE)  # SELECT … INTO makes a table
+WITH = re.compile(r"WITH\b", re.IGNORECASE)
+WRITES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|REPLACE|INTO)\b", re.IGNORECASE)  # what WITH may introduce
 
 LONG = 10_000  # Characters of a statement that is not worth remembering: a bulk insert with its rows in it.
 
@@ -28,9 +31,16 @@ def touched(sql: str) -> tuple[frozenset[str], bool]:
     A writing statement that names no known table may write any, so it counts as writing all.
     """
     tables = known_tables().intersection(map(str.lower, WORD.findall(sql)))
-    if READS.match(sql) and not LOCKS.search(sql):
-        return tables, False
-    return tables or known_tables(), True
+    return (tables, False) if is_read(sql) else (tables or known_tables(), True)
+
+
+def is_read(sql: str) -> bool:
+    """Whether a statement only reads, for certain: by how it begins, after comments that some tools put in front."""
+    start = COMMENT.match(sql)
+    begin = start.end() if start else 0
+    if WITH.match(sql, begin):
+        return not WRITES.search(sql, begin)
+    return bool(READS.match(sql, begin)) and not INTO.search(sql, begin)
 
 
 @cache
