@@ -10,15 +10,17 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from threading import Lock
 from time import monotonic
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from batchapi.batch import SubRequest
+from batchapi.batch import Node, SubRequest
 
+Answer = TypeVar("Answer")
 Outcome = Literal["none", "rolled_back", "committed", "unknown"]
 LONG = 1e6  # seconds; longer than anybody waits
+GRACE = 0.1  # seconds that a thread has to come back once its query is cancelled
 CANCEL_SECONDS = 0.5  # A cancel goes over the network; nobody waits for it longer.
 TAKES_BACK = re.compile(r"\s*(?:ROLLBACK|RELEASE)\b", re.IGNORECASE)  # may run at any time
 
@@ -31,8 +33,16 @@ class Attempt:
     """Shared by the lane that works and whoever watches its time. A `Watcher` of its SQL."""
 
     def __init__(
-        self, *, ends_at: float = float("inf"), is_enforced: bool = True, hurry: Callable[[float], None] | None = None
+        self,
+        node: Node | None = None,
+        place: int = 0,
+        *,
+        ends_at: float = float("inf"),
+        is_enforced: bool = True,
+        hurry: Callable[[float], None] | None = None,
     ) -> None:
+        self.node = node
+        self.place = place  # of the node in its wave
         self.ends_at = ends_at  # by time.monotonic()
         self.is_enforced = is_enforced  # else its end is told, and nothing is kept from happening
         self.hurry = hurry  # tells whoever keeps time that there is a new end
@@ -40,6 +50,9 @@ class Attempt:
         self.request: SubRequest | None = None
         self.is_over = False
         self.is_done = False  # its thread has gone on to something else
+        self.is_given_up = False  # its thread did not come back in time, and it was answered without
+        self.cancelled_at: float | None = None  # by time.monotonic()
+        self.interrupt: Callable[[], object] | None = None  # ends what is not in the database: an async view
         self.has_written = False
         self.is_committed = False  # something that it wrote
         self.is_flying = False  # a write, or the COMMIT of writes, was sent and has not returned
@@ -73,6 +86,11 @@ class Attempt:
         if self.hurry:
             self.hurry(ends_at)
 
+    @property
+    def next_step_at(self) -> float:
+        """When whoever keeps time must see to it: at its end, and again when its thread should have come back."""
+        return self.ends_at if self.cancelled_at is None else self.cancelled_at + GRACE
+
     def remaining(self) -> float:
         """Seconds that are left to it; not infinite, as `threading` would refuse that."""
         return min(max(self.ends_at - monotonic(), 0.0), LONG)
@@ -82,6 +100,12 @@ class Attempt:
         if self.is_enforced and self.is_late:
             self.is_over = True
             raise AttemptOver
+
+    def in_time_or_over(self, answer: Answer) -> Answer:
+        """An answer that came in time. Raises AttemptOver for one that did not, even where nobody is stopped."""
+        if self.is_late:
+            raise AttemptOver
+        return answer
 
     @contextmanager
     def in_time(self) -> Iterator[None]:
@@ -136,6 +160,8 @@ class Attempt:
             for connection in self.used - self.cancelled:
                 self.cancelled.add(connection)
                 cancel_query(connection)
+            if self.interrupt:
+                self.interrupt()
 
     def finish(self) -> None:
         """On its own thread, last of all: close the connections that were sent a cancel; from here on none is sent."""

@@ -1,16 +1,21 @@
 """Where lanes take nodes from and bring answers to. Everything here may be called from any thread."""
 
+import asyncio
 from collections import deque
 from collections.abc import Iterator
 from contextvars import copy_context
+from functools import partial
 from threading import Condition, Lock
 from time import monotonic
 from typing import NamedTuple
 
-from batchapi.batch import Node, Plan, SubResponse
+from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
+
+from batchapi.batch import Node, Plan, SubRequest, SubResponse
 from batchapi.conf import Lanes
 from batchapi.exceptions import DeadlineBeforeStart, SubRequestError
-from batchapi.execute import attempt, gate, turns
+from batchapi.execute import gate, turns
+from batchapi.execute.attempt import Attempt, AttemptOver, current
 from batchapi.execute.dedupe import Duplicates, is_comparable, view_of
 from batchapi.execute.lanes import Lane
 from batchapi.execute.run import Run, refuse
@@ -41,6 +46,7 @@ class Board:
         self.lock = Lock()
         self.work_came = Condition(self.lock)  # for lanes
         self.news = Condition(self.lock)  # for whoever watches over them
+        self.has_lanes = False  # else the caller's own thread does everything
         self.is_stopped = False
         self.is_unwatched = False  # whoever opens lanes sleeps for longer than a tick
         self.sleeps_until = float("inf")  # whoever keeps time, by time.monotonic()
@@ -57,18 +63,24 @@ class Board:
     def drain(self, lane: Lane) -> None:
         """Take nodes and bring answers until there is nothing left for this lane."""
         while self.take(lane):
-            copy_context().run(self.work, lane)
+            if self.is_async(lane.attempts[0]):
+                copy_context().run(async_to_sync(self.work_together), lane)
+            else:
+                copy_context().run(self.work, lane)
 
     def take(self, lane: Lane) -> bool:
-        """Give a lane the first node that may start; waits for one. False where there will be none."""
+        """Give a lane the first node that may start; waits for one. False where there will be none.
+
+        Async views come together, all that may start: while one of them waits, the others go on.
+        """
         with self.lock:
             while not (self.is_stopped or lane.is_abandoned or self.schedule.is_over):
                 if monotonic() >= self.run.deadline:
                     self.refuse_rest(DeadlineBeforeStart("The batch came to its deadline first."))
                 elif self.schedule.has_work(is_first=lane.is_first):
-                    place = self.wave.take(is_first=lane.is_first)
-                    trying = attempt.Attempt(ends_at=self.run.deadline, is_enforced=self.is_enforced, hurry=self.hurry)
-                    lane.begin(place, self.wave.nodes[place], trying)
+                    lane.attempts = [self.begin(self.wave.take(is_first=lane.is_first))]
+                    if self.is_async(lane.attempts[0]):
+                        lane.attempts += [self.begin(place) for place in self.wave.take_all(self.is_async_place)]
                     if self.is_unwatched and self.schedule.has_work(is_first=False):
                         self.news.notify()  # There is more to do than this lane can do at once.
                     return True
@@ -76,48 +88,94 @@ class Board:
                     self.work_came.wait()
             return False
 
+    def begin(self, place: int) -> Attempt:
+        """An attempt at a node."""
+        node, deadline = self.wave.nodes[place], self.run.deadline
+        return Attempt(node, place, ends_at=deadline, is_enforced=self.is_enforced, hurry=self.hurry)
+
     def work(self, lane: Lane) -> None:
         """Run a lane's node, in a context of its own, and bring the answers."""
-        node, trying = lane.node, lane.attempt
-        assert node is not None
-        assert trying is not None
-        attempt.current.set(trying)
-        watcher.set(trying)
+        [trying] = lane.attempts
+        node = enter(trying)
         try:
-            responses = self.run.run_group(node, trying) if node.is_group else self.run_alone(lane, node, trying)
-        except attempt.AttemptOver:  # before the view, or after it
+            responses = self.run.run_group(node, trying) if node.is_group else self.run_alone(node, trying)
+        except AttemptOver:  # before the view, or after it
             responses = self.run.given_up(node, trying)
         trying.finish()
         self.bring(lane, trying, responses)
 
-    def run_alone(self, lane: Lane, node: Node, trying: attempt.Attempt) -> list[SubResponse] | None:
+    def run_alone(self, node: Node, trying: Attempt) -> list[SubResponse] | None:
         """The answer of one sub-request; None if another one asks the same at this moment and will answer for both."""
         request = self.run.prepare(node.members[0])
         if isinstance(request, SubResponse):
             return [request]
-        if self.run.stack.has_copies and is_comparable(request):
-            with self.lock:
-                leader = self.duplicates.leader_of(lane.place, request)
-                if leader != lane.place and not self.wave.is_serial:
-                    gate.known.set(self.duplicates.answers.get(leader))
-                    if leader in self.wave.running and leader not in self.wave.void:
-                        self.wave.park(lane.place, leader)
-                        return None
-        turns.current.set(self.turn_of(lane.place))
+        if self.is_parked(trying.place, request):
+            return None
+        turns.current.set(self.turn_of(trying.place))
         return [self.run.call(request, trying)]
 
-    def bring(self, lane: Lane, trying: attempt.Attempt, responses: list[SubResponse] | None) -> None:
-        """The answers of a lane's node; nobody wants them any more from a lane that was given up."""
+    async def work_together(self, lane: Lane) -> None:
+        """Run async views in one event loop, each in a context of its own."""
+        await asyncio.gather(*(self.work_async(lane, trying) for trying in list(lane.attempts)))
+
+    async def work_async(self, lane: Lane, trying: Attempt) -> None:
+        """Run one async view and bring its answer."""
+        node = enter(trying)
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+        trying.interrupt = partial(loop.call_soon_threadsafe, task.cancel)
+        responses: list[SubResponse] | None = None
+        try:
+            request = await sync_to_async(self.run.prepare)(node.members[0])
+            if isinstance(request, SubResponse):
+                responses = [request]
+            elif not self.is_parked(trying.place, request):
+                responses = [await self.run.call_async(request, trying)]
+        except (AttemptOver, asyncio.CancelledError):
+            responses = self.run.given_up(node, trying)
+        trying.finish()
+        self.bring(lane, trying, responses)
+
+    def is_async(self, trying: Attempt) -> bool:
+        """Whether an attempt is at an async view that may run beside others."""
+        return self.is_async_place(trying.place)
+
+    def is_async_place(self, place: int) -> bool:
+        """Whether an async view stands in a place of the wave."""
+        node = self.wave.nodes[place]
+        return (
+            self.has_lanes
+            and self.run.stack.has_async
+            and not node.is_group
+            and iscoroutinefunction(view_of(node.members[0]))
+        )
+
+    def is_parked(self, place: int, request: SubRequest) -> bool:
+        """Whether a sub-request need not run now, since an equal one does. Notes the answer if that is done already."""
+        if not self.run.stack.has_copies or not is_comparable(request):
+            return False
+        with self.lock:
+            leader = self.duplicates.leader_of(place, request)
+            if leader == place or self.wave.is_serial:
+                return False
+            gate.known.set(self.duplicates.answers.get(leader))
+            if leader not in self.wave.running or leader in self.wave.void:
+                return False
+            self.wave.park(place, leader)
+            return True
+
+    def bring(self, lane: Lane, trying: Attempt, responses: list[SubResponse] | None) -> None:
+        """The answers of an attempt; nobody wants them any more from one that was given up."""
         with self.lock:
             self.aliases.update(connection.alias for connection in trying.used)
-            if lane.is_abandoned:
-                if self.schedule.barrier is lane:
+            lane.attempts.remove(trying)
+            if trying.is_given_up:
+                if self.schedule.barrier is trying:
                     self.schedule.barrier = None  # It has come back, so what comes after it may begin.
                     self.work_came.notify_all()
                 return
-            place = lane.place
-            lane.end()
-            ended = [] if responses is None else self.note(place, responses, is_noisy=trying.is_noisy)
+            is_noisy = trying.is_noisy
+            ended = [] if responses is None else self.note(trying.place, responses, is_noisy=is_noisy)
         self.tell(ended)
 
     # -- what both sides do, under the lock
@@ -202,6 +260,14 @@ class Board:
             self.failure = self.failure or failure
             self.work_came.notify_all()
             self.news.notify()
+
+
+def enter(trying: Attempt) -> Node:
+    """Have this context's SQL watched for an attempt."""
+    current.set(trying)
+    watcher.set(trying)
+    assert trying.node is not None
+    return trying.node
 
 
 def may_be_throttled(node: Node) -> bool:

@@ -14,7 +14,7 @@ from batchapi.batch import SubResponse
 from batchapi.conf import Lanes
 from batchapi.exceptions import DeadlineBeforeStart, NoLane
 from batchapi.execute.abandoned import abandoned
-from batchapi.execute.attempt import Attempt
+from batchapi.execute.attempt import GRACE, Attempt
 from batchapi.execute.board import Board
 from batchapi.execute.connections import connect, disown, lend, take_back
 from batchapi.execute.lanes import Lane, Surroundings
@@ -22,7 +22,6 @@ from batchapi.execute.stack import Stack
 from batchapi.execute.threads import pool
 
 TICK = 0.002  # Seconds after which lanes that have finished nothing get company.
-GRACE = 0.1  # Seconds that a thread has to come back once its query is cancelled.
 FOREVER = float("inf")
 
 
@@ -31,6 +30,7 @@ class Crew:
 
     def __init__(self, board: Board, stack: Stack, *, limits: Lanes) -> None:
         self.board = board
+        board.has_lanes = True
         self.stack = stack
         self.limits = limits
         self.surroundings = Surroundings()
@@ -71,7 +71,7 @@ class Crew:
 
     def times(self) -> Iterator[float]:
         """When the lanes must be seen to."""
-        return map(time_of, self.lanes)
+        return (lane.next_step_at for lane in self.lanes)
 
     # -- opening
 
@@ -137,35 +137,38 @@ class Crew:
         """Cancel what takes too long, and give up what does not come back after that."""
         now = monotonic()
         with self.board.lock:
-            overdue = [lane for lane in self.lanes if time_of(lane) <= now]
-            late = [(lane.attempt, lane) for lane in overdue if lane.attempt and lane.cancelled_at is None]
-            lost = [lane for lane in overdue if lane.cancelled_at is not None]
-            for _, lane in late:
-                lane.cancelled_at = now
-        for trying, _ in late:
+            overdue = [(lane, trying) for lane in self.lanes for trying in lane.attempts if trying.next_step_at <= now]
+            late = [trying for _, trying in overdue if trying.cancelled_at is None]
+            lost = [(lane, trying) for lane, trying in overdue if trying.cancelled_at is not None]
+            for trying in late:
+                trying.cancelled_at = now
+        for trying in late:
             trying.cancel()
-        for lane in lost:
-            self.give_up(lane)
+        for lane, trying in lost:
+            self.give_up(lane, trying)
 
-    def give_up(self, lane: Lane) -> None:
-        """Answer for a lane that does not come back, and go on without it."""
-        with self.board.lock:
-            node, trying = lane.node, lane.attempt
-            if node is None or trying is None or lane.cancelled_at is None:
+    def give_up(self, lane: Lane, trying: Attempt) -> None:
+        """Answer for an attempt whose thread does not come back, and go on without that lane."""
+        board = self.board
+        with board.lock:
+            if trying not in lane.attempts or trying.node is None:
                 return  # It has come back just now.
-            lane.is_abandoned, lane.caller = True, self.stack.caller()
-            abandoned.add(lane.caller)
-            self.lanes.discard(lane)
-            if not node.is_safe:
-                self.board.schedule.barrier = lane
-            answers = self.board.run.given_up(node, trying)
-            self.board.untold.extend(self.board.note(lane.place, answers, is_noisy=trying.is_noisy))
+            trying.is_given_up = True
+            if not trying.node.is_safe:
+                board.schedule.barrier = trying
+            answers = board.run.given_up(trying.node, trying)
+            board.untold.extend(board.note(trying.place, answers, is_noisy=trying.is_noisy))
+            if not lane.is_abandoned:
+                lane.is_abandoned, lane.caller = True, self.stack.caller()
+                abandoned.add(lane.caller)
             if self.is_refused(lane.caller):
-                self.board.refuse_rest(too_many_abandoned())
-        if lane.is_first:
+                board.refuse_rest(too_many_abandoned())
+            if all(other.is_given_up for other in lane.attempts):
+                self.lanes.discard(lane)
+        if lane.is_first and lane not in self.lanes:
             disown(self.lent)
             self.lent = {}
-            if not (self.board.schedule.is_over or self.board.is_stopped):
+            if not (board.schedule.is_over or board.is_stopped):
                 self.open_first()
 
     def is_refused(self, caller: str) -> bool:
@@ -178,21 +181,13 @@ class Crew:
         self.board.stop()
         while self.lanes:
             with self.board.lock:
-                for lane in self.lanes:
-                    if lane.attempt:
-                        lane.attempt.ends_at = 0.0
+                for trying in [trying for lane in self.lanes for trying in lane.attempts]:
+                    trying.ends_at = 0.0
                 pause = min(self.times(), default=0.0) - monotonic()
                 if pause > 0:
                     self.board.news.wait(min(pause, GRACE))
             self.end_late()
         take_back(self.lent)
-
-
-def time_of(lane: Lane) -> float:
-    """When a lane must be seen to: at the end of its attempt, and again after the time that it has to come back."""
-    if lane.attempt is None:
-        return FOREVER
-    return lane.attempt.ends_at if lane.cancelled_at is None else lane.cancelled_at + GRACE
 
 
 def is_in_memory(connection: BaseDatabaseWrapper) -> bool:
@@ -208,10 +203,10 @@ def too_many_abandoned() -> NoLane:
 def keep_time(board: Board, lane: Lane) -> None:
     """On a thread beside the caller's own, which works: cancel the queries of what takes too long."""
     while not board.is_stopped:
-        late: Attempt | None = None
         with board.lock:
-            board.rest(FOREVER if lane.cancelled_at is not None else time_of(lane))
-            if lane.attempt and lane.cancelled_at is None and lane.attempt.ends_at <= monotonic():
-                lane.cancelled_at, late = monotonic(), lane.attempt
-        if late:
-            late.cancel()
+            board.rest(min((a.ends_at for a in lane.attempts if a.cancelled_at is None), default=FOREVER))
+            late = [a for a in lane.attempts if a.cancelled_at is None and a.ends_at <= monotonic()]
+            for trying in late:
+                trying.cancelled_at = monotonic()
+        for trying in late:
+            trying.cancel()

@@ -4,7 +4,7 @@ Only where nobody could tell: what wrote, set a cookie or crashed is not shared.
 view that may throttle is called for each as far as its handler.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import replace
 
 from batchapi.batch import Handler, SubRequest, SubResponse
@@ -12,6 +12,7 @@ from batchapi.execute import gate
 from batchapi.execute.twins import is_plain, may_throttle
 from batchapi.fingerprint import question
 
+AsyncHandler = Callable[[SubRequest], Awaitable[SubResponse]]
 COLLAPSED = ("Cache-Status", "batchapi; fwd=miss; collapsed")  # RFC 9211, section 2.4
 
 
@@ -28,8 +29,8 @@ class Duplicates:
         return self.leaders.setdefault(question(request, ignores=self.ignores), place)
 
     def keep(self, place: int, response: SubResponse) -> None:
-        """Let others have copies: not of what a view sets, nor of a fault that may be gone the next time."""
-        if response.status < 500 and not response.cookies:
+        """Let others have copies: not of what a view sets, nor of a fault or refusal that may be gone the next time."""
+        if response.status < 500 and response.status != 429 and not response.cookies:
             self.answers[place] = response
 
 
@@ -49,6 +50,18 @@ class Copies:
         except gate.Answered:
             assert answer is not None
             return copy_for(request, answer)
+
+
+class AsyncCopies:
+    """The same for async views, which have no throttles of DRF's."""
+
+    def __init__(self, get_response: AsyncHandler) -> None:
+        self.get_response = get_response
+
+    async def __call__(self, request: SubRequest) -> SubResponse:
+        """The copy, or the answer of the view."""
+        answer = gate.known.get()
+        return copy_for(request, answer) if answer is not None else await self.get_response(request)
 
 
 def is_comparable(request: SubRequest) -> bool:

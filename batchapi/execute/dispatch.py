@@ -7,6 +7,7 @@ from copy import copy
 from io import BytesIO
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.log import log_response
@@ -19,7 +20,7 @@ from batchapi.execute.caller import Caller
 from batchapi.execute.connections import Connections
 from batchapi.execute.jar import Jar
 from batchapi.execute.memory import Memory
-from batchapi.execute.views import crash_response, guarded, view_handler
+from batchapi.execute.views import async_view_handler, crash_response, guarded, guarded_async, view_handler
 from batchapi.parent import Parent
 from batchapi.problem import problem_response
 
@@ -35,6 +36,8 @@ class Dispatch:
         self.view_handler = view_handler(middleware)
         self.containers = [name for name, value in parent.attributes.items() if type(value) in (list, dict, set)]
         self.respond = guarded(self.call_view)
+        self.async_view_handler = async_view_handler()
+        self.respond_async = guarded_async(self.call_view_async)
         self.max_stream_bytes = max_stream_bytes
         self.connections = Connections()
 
@@ -54,10 +57,25 @@ class Dispatch:
             response = self.respond(request)
             return self.close(subrequest, request, response)
         finally:
-            request.close()  # Once more does no harm; and a view that is too late has no response that would do it.
-            if not subrequest.is_safe:
-                self.memory.forget_untracked()
-            self.connections.tidy_up()
+            self.leave(subrequest, request)
+
+    async def answer_async(self, subrequest: SubRequest) -> SubResponse:
+        """The same for an async view, in the context of its own task. What would block runs on the lane's thread."""
+        running.set(subrequest)
+        self.memory.enter()
+        request = self.open(subrequest)
+        try:
+            response = await self.respond_async(request)
+            return await sync_to_async(self.close)(subrequest, request, response)
+        finally:
+            await sync_to_async(self.leave)(subrequest, request)
+
+    def leave(self, subrequest: SubRequest, request: HttpRequest) -> None:
+        """Whatever happened, leave things as the next sub-request may find them."""
+        request.close()  # Once more does no harm; and a view that is too late has no response that would do it.
+        if not subrequest.is_safe:
+            self.memory.forget_untracked()
+        self.connections.tidy_up()
 
     def checkpoint(self) -> Callable[[], None]:
         """Remember the cookies; what is returned brings them back, and forgets what was looked up since.
@@ -104,6 +122,13 @@ class Dispatch:
         response = self.view_handler.chain(request)
         attempt.this().check()  # Before what it changed is kept.
         return self.caller.part(request, response)
+
+    async def call_view_async(self, request: HttpRequest) -> HttpResponseBase:
+        """The same for an async view."""
+        await sync_to_async(self.caller.introduce)(request)
+        response = await self.async_view_handler.async_chain(request)
+        attempt.this().check()
+        return await sync_to_async(self.caller.part)(request, response)
 
     def close(self, subrequest: SubRequest, request: HttpRequest, response: Any) -> SubResponse:
         """Read the response, log it as Django would, and give back what it holds open.

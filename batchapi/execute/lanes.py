@@ -13,7 +13,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.urls import get_urlconf, set_urlconf
 from django.utils import timezone, translation
 
-from batchapi.batch import Node
 from batchapi.execute.attempt import Attempt
 from batchapi.execute.connections import give_back
 from batchapi.execute.threads import Work
@@ -45,19 +44,13 @@ class Lane:
         self.is_first = borrowed is not None
         self.borrowed = borrowed or {}
         self.is_abandoned = False  # nobody waits for it any more
-        self.node: Node | None = None  # what it works on
-        self.place = -1  # of the node in its wave
-        self.attempt: Attempt | None = None
-        self.cancelled_at: float | None = None  # by time.monotonic()
-        self.caller = ""  # whom it counts against since it was given up
+        self.caller = ""  # whom it counts against since then
+        self.attempts: list[Attempt] = []  # what it works on; more than one only of async views
 
-    def begin(self, place: int, node: Node, attempt: Attempt) -> None:
-        """Take up a node."""
-        self.place, self.node, self.attempt, self.cancelled_at = place, node, attempt, None
-
-    def end(self) -> None:
-        """Be done with it."""
-        self.node = self.attempt = None
+    @property
+    def next_step_at(self) -> float:
+        """When whoever keeps time must see to it."""
+        return min((trying.next_step_at for trying in self.attempts), default=float("inf"))
 
     @contextmanager
     def connected(self) -> Iterator[None]:

@@ -1,6 +1,9 @@
 """One sub-request or group in, its answers out: may it run, with which values, and what if its time is over."""
 
+from asyncio import CancelledError
 from time import monotonic, perf_counter
+
+from asgiref.sync import sync_to_async
 
 from batchapi.batch import Node, Plan, SubRequest, SubResponse
 from batchapi.conf import Lanes
@@ -69,17 +72,32 @@ class Run:
 
     def call(self, request: SubRequest, attempt: Attempt) -> SubResponse:
         """The answer of its view, or 504 where that comes too late."""
-        begun = perf_counter()
-        attempt.begin_request(request, ends_at=min(monotonic() + self.seconds_for(request), self.deadline))
-        subrequest_started.send_robust(None, request=request)
+        begun = self.begin(request, attempt)
         try:
-            response = self.stack.handler(request)
-            if attempt.is_late:
-                raise AttemptOver
+            response = attempt.in_time_or_over(self.stack.handler(request))
         except AttemptOver:
             response = self.timed_out(request, attempt)
-        attempt.begin_request(None, ends_at=self.deadline)  # The COMMIT of a group is still to come.
-        self.seconds[request.key] = perf_counter() - begun
+        return self.end(response, attempt, begun=begun)
+
+    async def call_async(self, request: SubRequest, attempt: Attempt) -> SubResponse:
+        """The same for an async view, which is cancelled where it waits."""
+        begun = await sync_to_async(self.begin)(request, attempt)
+        try:
+            response = attempt.in_time_or_over(await self.stack.async_handler(request))
+        except (AttemptOver, CancelledError):
+            response = self.timed_out(request, attempt)
+        return self.end(response, attempt, begun=begun)
+
+    def begin(self, request: SubRequest, attempt: Attempt) -> float:
+        """Its time begins."""
+        attempt.begin_request(request, ends_at=min(monotonic() + self.seconds_for(request), self.deadline))
+        subrequest_started.send_robust(None, request=request)
+        return perf_counter()
+
+    def end(self, response: SubResponse, attempt: Attempt, *, begun: float) -> SubResponse:
+        """It is answered. The COMMIT of a group may still come, and is bounded by the batch's own time."""
+        attempt.begin_request(None, ends_at=self.deadline)
+        self.seconds[response.request.key] = perf_counter() - begun
         return response
 
     def seconds_for(self, request: SubRequest) -> float:

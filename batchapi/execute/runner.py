@@ -57,9 +57,9 @@ def run_here(board: Board, *, is_timed: bool) -> Iterator[SubResponse]:
         pool.start(partial(keep_time, board, lane))
     try:
         while board.take(lane):
-            trying = lane.attempt
+            [trying] = lane.attempts
             copy_context().run(board.work, lane)
-            if trying and trying.cancelled:
+            if trying.cancelled:
                 with board.lock:
                     board.refuse_rest(NoLane("The connection that the batch came with had to be closed."))
             yield from board.collect()

@@ -62,6 +62,13 @@ class Wave:
         self.running.add(place)
         return place
 
+    def take_all(self, fits: Callable[[int], bool]) -> list[int]:
+        """All other places that any lane may take and that fit."""
+        found = [] if self.is_serial else [place for place in self.ready if fits(place)]
+        self.ready = sorted(set(self.ready).difference(found))
+        self.running.update(found)
+        return sorted(found)
+
     def park(self, place: int, leader: int) -> None:
         """Have a duplicate wait for the one that asks the same question."""
         self.running.discard(place)

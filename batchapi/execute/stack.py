@@ -8,7 +8,7 @@ from batchapi.batch import Handler, SubRequest, SubResponse
 from batchapi.conf import Settings
 from batchapi.execute.atomic import Group, InSavepoint
 from batchapi.execute.connections import in_transaction
-from batchapi.execute.dedupe import Copies
+from batchapi.execute.dedupe import AsyncCopies, AsyncHandler, Copies
 from batchapi.execute.dispatch import Dispatch
 from batchapi.execute.references import References
 from batchapi.execute.twins import InTurn
@@ -22,9 +22,11 @@ class Stack(NamedTuple):
     """What the runner needs of the road, and nothing of what stands along it."""
 
     handler: Handler
+    async_handler: AsyncHandler  # for async views, several in one event loop
     references: References
     open_group: Callable[[], Group]
     caller: Callable[[], str]  # names whoever sent the batch, without asking the database
+    has_async: bool  # whether `async_handler` may be used
     has_copies: bool  # equal sub-requests may share an answer
     is_on_callers_thread: bool  # middleware may have left something there that nobody can carry to another thread
 
@@ -37,19 +39,22 @@ def build_stack(parent: Parent, settings: Settings) -> Stack:
         max_stream_bytes=settings.limits.MAX_STREAM_BYTES,
     )
     layers: list[Callable[[Handler], Handler]] = [Refusals, InTurn, Copies]
-    if aliases := in_transaction():
+    aliases = in_transaction()
+    if aliases:
         layers.append(partial(InSavepoint, aliases=aliases))
     handler: Handler = dispatch
     for layer in reversed(layers):
         handler = layer(handler)
     return Stack(
         handler=handler,
+        async_handler=AsyncCopies(dispatch.answer_async),
         references=References(
             lambda request: find_route(request.url, method=request.method, headers=request.headers, parent=parent),
             max_bytes=settings.limits.MAX_REQUEST_BYTES,
         ),
         open_group=lambda: Group(settings.layers.ATOMIC_GROUP_ALIAS, checkpoint=dispatch.checkpoint),
         caller=dispatch.name_caller,
+        has_async=not settings.layers.SUBREQUEST_MIDDLEWARE,
         # Middleware around every sub-request may count them.
         has_copies=settings.lanes.ENABLE_DEDUPLICATION and not settings.layers.SUBREQUEST_MIDDLEWARE,
         is_on_callers_thread=bool(strangers(*settings.layers.SUBREQUEST_MIDDLEWARE, *settings.layers.KNOWN_MIDDLEWARE)),

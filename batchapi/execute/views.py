@@ -1,9 +1,10 @@
 """A request in, the response of its view out: Django's own way of calling a view, around each sub-request."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache, wraps
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.core.exceptions import BadRequest, MiddlewareNotUsed, PermissionDenied, SuspiciousOperation
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.exception import response_for_exception
@@ -24,6 +25,7 @@ from batchapi.problem import PROBLEM_JSON, problem_body
 from batchapi.resolve import resolve_again
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
+AsyncGetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 Hook = Callable[..., Any]
 EXPECTED = (Http404, PermissionDenied, MultiPartParserError, BadRequest, SuspiciousOperation)  # Django answers these.
 
@@ -80,6 +82,20 @@ class ViewHandler(BaseHandler):
         return super().make_view_atomic(twin_of(view))
 
 
+class AsyncViewHandler(ViewHandler):
+    """The same for async views, several in one event loop; only where no middleware stands around them."""
+
+    def __init__(self) -> None:
+        self._view_middleware = [sync_to_async(guard) for guard in view_guards()]
+        self._template_response_middleware = [self.process_template_response_async]
+        self._exception_middleware = []
+        self.async_chain = guarded_async(super()._get_response_async)  # type: ignore[misc] # the stubs leave it out
+
+    async def process_template_response_async(self, _request: HttpRequest, response: Any) -> Any:
+        """The last hook before rendering."""
+        return keep_rendered(response)
+
+
 def current() -> SubRequest:
     """The sub-request that this code runs for."""
     subrequest = running.get()
@@ -93,10 +109,17 @@ def view_handler(middleware: tuple[str, ...]) -> ViewHandler:
     return ViewHandler(middleware)
 
 
+@lru_cache(maxsize=1)
+def async_view_handler() -> AsyncViewHandler:
+    """The one of this process."""
+    return AsyncViewHandler()
+
+
 def forget_handlers(*, setting: str, **_kwargs: object) -> None:
     """Make the handlers anew when a test overrides what they are made from."""
     if setting in ("MIDDLEWARE", "BATCHAPI", "CSRF_TRUSTED_ORIGINS"):
         view_handler.cache_clear()
+        async_view_handler.cache_clear()
 
 
 setting_changed.connect(forget_handlers)
@@ -113,6 +136,20 @@ def guarded(get_response: GetResponse) -> GetResponse:
             return response_for_exception(request, error)
         except Exception as error:
             return crash_response(request, error)
+
+    return respond
+
+
+def guarded_async(get_response: AsyncGetResponse) -> AsyncGetResponse:
+    """The same around what is async."""
+
+    async def respond(request: HttpRequest) -> HttpResponseBase:
+        try:
+            return await get_response(request)
+        except EXPECTED as error:
+            return await sync_to_async(response_for_exception)(request, error)
+        except Exception as error:
+            return await sync_to_async(crash_response)(request, error)
 
     return respond
 
