@@ -1,19 +1,27 @@
-"""What `manage.py check` says about a project's settings: E001 to E003, W003."""
+"""What `manage.py check` says about a project's settings: E001 to E003, W003 to W005."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
+from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.core import checks
+from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.module_loading import import_string
 
 from batchapi.conf import find_problems, get_settings
 from batchapi.middleware import strangers
+from batchapi.policy import read_policy
+
+PSYCOPG_POOL_SIZE = 4  # of a pool that says nothing of its size
 
 
 def register_all() -> None:
     """Register every check; called once the apps are ready."""
     checks.register(check_settings)
     checks.register(check_middleware)
+    checks.register(check_pools)
+    checks.register(check_async_views, checks.Tags.urls)
 
 
 def check_settings(**_kwargs: object) -> list[checks.CheckMessage]:
@@ -44,3 +52,52 @@ def skipped() -> Iterator[checks.CheckMessage]:
             hint="Add it to BATCHAPI['SUBREQUEST_MIDDLEWARE'] if a view relies on it, else to 'KNOWN_MIDDLEWARE'.",
             id="batchapi.W003",
         )
+
+
+def check_pools(**_kwargs: object) -> list[checks.CheckMessage]:
+    """W004 for a pool that cannot give every lane of one batch a connection."""
+    if find_problems(getattr(settings, "BATCHAPI", {})):
+        return []
+    lanes = get_settings().lanes.MAX_CONCURRENT_REQUESTS
+    return [
+        checks.Warning(
+            f"DATABASES[{alias!r}] pools {size} connections, fewer than the {lanes} lanes that one batch may open.",
+            hint="A lane without a connection stays closed. Raise max_size or lower MAX_CONCURRENT_REQUESTS.",
+            id="batchapi.W004",
+        )
+        for alias, database in settings.DATABASES.items()
+        if (size := pool_size(database)) is not None and size < lanes
+    ]
+
+
+def pool_size(database: dict[str, Any]) -> int | None:
+    """How many connections the pool of a database has; None without a pool."""
+    pool = database.get("OPTIONS", {}).get("pool")
+    if not pool:
+        return None
+    given = pool if isinstance(pool, dict) else {}
+    return int(given.get("max_size") or given.get("min_size") or PSYCOPG_POOL_SIZE)
+
+
+def check_async_views(**_kwargs: object) -> list[checks.CheckMessage]:
+    """W005 for async views that can only fail: Django runs none of them under ATOMIC_REQUESTS."""
+    atomic = {alias for alias, database in settings.DATABASES.items() if database.get("ATOMIC_REQUESTS")}
+    return [
+        checks.Warning(
+            f"The async view {getattr(view, '__qualname__', view)} is batchable, but ATOMIC_REQUESTS makes it fail.",
+            hint="Decorate it with django.db.transaction.non_atomic_requests.",
+            id="batchapi.W005",
+        )
+        for view in find_views(get_resolver().url_patterns)
+        if iscoroutinefunction(view) and read_policy(view, "GET").batchable
+        if atomic - getattr(view, "_non_atomic_requests", set())
+    ]
+
+
+def find_views(patterns: Iterable[URLPattern | URLResolver]) -> Iterator[Callable[..., Any]]:
+    """Every view that the project's URLs lead to."""
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from find_views(pattern.url_patterns)
+        else:
+            yield pattern.callback
