@@ -56,7 +56,9 @@ class Attempt:
         self.has_written = False
         self.is_committed = False  # something that it wrote
         self.is_flying = False  # a write, or the COMMIT of writes, was sent and has not returned
-        self.has_set_cookies = False
+        self.has_effects = False  # it wrote, or saved a session: what is done twice by doing it again
+        self.is_deferred = False  # its cookies count once its answer is final
+        self.cookies: list[Any] = []  # that it set
         self.used: set[BaseDatabaseWrapper] = set()
         self.cancelled: set[BaseDatabaseWrapper] = set()
 
@@ -68,11 +70,6 @@ class Attempt:
         if self.is_committed:
             return "committed"
         return "rolled_back" if self.has_written else "none"
-
-    @property
-    def is_noisy(self) -> bool:
-        """Whether somebody who ran at the same time could have noticed it."""
-        return self.has_written or self.has_set_cookies
 
     @property
     def is_late(self) -> bool:
@@ -122,6 +119,7 @@ class Attempt:
             with self.in_time():
                 self.used.add(connection)
                 self.has_written |= is_write
+                self.has_effects |= is_write
                 self.is_flying |= is_write and is_autocommit(connection)
 
     def end(self, *, is_write: bool, is_done: bool) -> None:

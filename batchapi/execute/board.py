@@ -17,6 +17,7 @@ from batchapi.exceptions import DeadlineBeforeStart, SubRequestError
 from batchapi.execute import gate, turns
 from batchapi.execute.attempt import Attempt, AttemptOver, current
 from batchapi.execute.dedupe import Duplicates, is_comparable, view_of
+from batchapi.execute.jar import Kept
 from batchapi.execute.lanes import Lane
 from batchapi.execute.run import Run, refuse
 from batchapi.execute.schedule import Schedule
@@ -91,7 +92,9 @@ class Board:
     def begin(self, place: int) -> Attempt:
         """An attempt at a node."""
         node, deadline = self.wave.nodes[place], self.run.deadline
-        return Attempt(node, place, ends_at=deadline, is_enforced=self.is_enforced, hurry=self.hurry)
+        trying = Attempt(node, place, ends_at=deadline, is_enforced=self.is_enforced, hurry=self.hurry)
+        trying.is_deferred = not node.is_group  # The members of a group see each other's cookies.
+        return trying
 
     def work(self, lane: Lane) -> None:
         """Run a lane's node, in a context of its own, and bring the answers."""
@@ -174,20 +177,23 @@ class Board:
                     self.schedule.barrier = None  # It has come back, so what comes after it may begin.
                     self.work_came.notify_all()
                 return
-            is_noisy = trying.is_noisy
-            ended = [] if responses is None else self.note(trying.place, responses, is_noisy=is_noisy)
+            ended = [] if responses is None else self.note(trying, responses)
         self.tell(ended)
 
     # -- what both sides do, under the lock
 
-    def note(self, place: int, responses: list[SubResponse], *, is_noisy: bool) -> list[Ended]:
+    def note(self, trying: Attempt, responses: list[SubResponse]) -> list[Ended]:
         """Keep the answers of a node, wake whoever can go on now, and return the answers that became final."""
-        wave = self.wave
+        wave, place, jar = self.wave, trying.place, self.run.stack.jar
         self.run.note(wave.nodes[place], responses)
         self.turnstile.leave(place)
+        is_noisy = trying.has_effects or (trying.is_deferred and jar.would_notice(trying.cookies))
         if not is_noisy and len(responses) == 1:
             self.duplicates.keep(place, responses[0])
-        self.schedule.finish(place, responses, is_noisy=is_noisy)
+        self.cookies[place] = trying.cookies if trying.is_deferred else []
+        if self.is_relaxed:
+            jar.keep(*self.cookies.pop(place))
+        self.schedule.finish(place, responses, is_noisy=is_noisy, is_settled=trying.has_effects)
         for duplicate in wave.parked.pop(place, ()):
             wave.free(duplicate)
         self.finished += 1
@@ -200,11 +206,14 @@ class Board:
 
     def go_on(self) -> list[Ended]:
         """Wake whoever waits, and return what is final now."""
+        cookies = self.cookies
         if self.schedule.wave is not self.wave:
             self.enter_wave()
         ended = []
         while self.schedule.final:
-            for response in self.schedule.final.popleft():
+            place, responses = self.schedule.final.popleft()
+            self.run.stack.jar.keep(*cookies.get(place, ()))
+            for response in responses:
                 self.done += 1
                 ended.append(Ended(response, self.run.seconds.get(response.request.key, 0.0), self.done))
         self.ended.extend(ended)
@@ -217,6 +226,7 @@ class Board:
         """What is kept for the length of one wave."""
         self.wave = self.schedule.wave
         self.turns: dict[int, Turn] = {}
+        self.cookies: dict[int, list[Kept]] = {}  # of those that are done
         self.duplicates = Duplicates(ignores=self.limits.FINGERPRINT_IGNORES)
         is_ordered = len(self.wave.nodes) > 1 and not self.is_relaxed
         places = [place for place, node in enumerate(self.wave.nodes) if is_ordered and may_be_throttled(node)]

@@ -22,7 +22,7 @@ from django.utils.functional import LazyObject, SimpleLazyObject
 from django.utils.module_loading import import_string
 
 from batchapi.execute import attempt
-from batchapi.execute.jar import Jar
+from batchapi.execute.jar import Jar, Kept
 from batchapi.execute.memory import Memory
 from batchapi.middleware import installed
 from batchapi.parent import Parent
@@ -75,9 +75,12 @@ class Caller:
             and self.session_middleware
             and (session.accessed or settings.SESSION_SAVE_EVERY_REQUEST)
         ):
+            attempt.this().has_effects |= session.modified
             response = self.session_middleware.process_response(request, response)
         with (trying := attempt.this()).in_time():  # Too late, it would leave a cookie that the client never gets.
-            trying.has_set_cookies |= self.jar.take_from(request, response)
+            trying.cookies += self.jar.read(request, response)
+            if not trying.is_deferred:
+                self.jar.keep(*trying.cookies)
         return response
 
     def open_session(self, request: HttpRequest) -> None:
@@ -149,4 +152,4 @@ def keep_session_of(parent: Parent, jar: Jar) -> None:
     session = parent.attributes.get("session")
     if session is not None and session.modified and not session.is_empty():
         session.save()
-        jar.keep(settings.SESSION_COOKIE_NAME, session.session_key, path=settings.SESSION_COOKIE_PATH)
+        jar.keep(Kept(settings.SESSION_COOKIE_NAME, session.session_key, settings.SESSION_COOKIE_PATH))

@@ -157,7 +157,7 @@ class Crew:
             if not trying.node.is_safe:
                 board.schedule.barrier = trying
             answers = board.run.given_up(trying.node, trying)
-            board.untold.extend(board.note(trying.place, answers, is_noisy=trying.is_noisy))
+            board.untold.extend(board.note(trying, answers))
             if not lane.is_abandoned:
                 lane.is_abandoned, lane.caller = True, self.stack.caller()
                 abandoned.add(lane.caller)

@@ -2,9 +2,10 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http.cookies import Morsel, SimpleCookie
 from threading import Lock
+from typing import NamedTuple
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
@@ -13,6 +14,12 @@ from django.utils.http import parse_http_date_safe
 from batchapi.parent import Parent
 
 UNKNOWN = ""  # the path of a cookie that the client sent
+
+
+class Kept(NamedTuple):
+    name: str
+    value: str | None  # None: forget it
+    path: str
 
 
 class Jar:
@@ -25,22 +32,29 @@ class Jar:
         self.is_changed = False
         self.lock = Lock()
 
-    def keep(self, name: str, value: str | None, *, path: str) -> bool:
-        """Set a cookie, or forget it: None. Tells whether anybody could notice.
+    def keep(self, *cookies: Kept) -> None:
+        """Set cookies, or forget those without a value."""
+        with self.lock:
+            self.cookies = self.with_these(cookies)  # a new one: who reads it meanwhile is not disturbed
+            self.is_changed |= bool(cookies)
+
+    def would_notice(self, cookies: Iterable[Kept]) -> bool:
+        """Whether anybody could tell that these were kept."""
+        return as_sent(self.with_these(cookies)) != as_sent(self.cookies)
+
+    def with_these(self, given: Iterable[Kept]) -> dict[tuple[str, str], str]:
+        """All cookies, as they would be with some more.
 
         One that the client sent makes way if the new one would have been sent along with the batch too.
         """
-        self.is_changed = True
-        with self.lock:
-            before = self.cookies
-            cookies = dict(before)
+        cookies = dict(self.cookies)
+        for name, value, path in given:
             if path_matches(self.parent_path, path):
                 cookies.pop((name, UNKNOWN), None)
             cookies.pop((name, path), None)
             if value is not None:
                 cookies[name, path] = value
-            self.cookies = cookies  # a new one: who reads it meanwhile is not disturbed
-        return as_sent(cookies) != as_sent(before)
+        return cookies
 
     def put_into(self, request: HttpRequest) -> None:
         """Let a sub-request see the cookies as they are now. Of two with one name, Django takes the widest path's."""
@@ -54,21 +68,21 @@ class Jar:
             request.META.pop("HTTP_COOKIE", None)
             request.META.update({"HTTP_COOKIE": "; ".join(pairs)} if request.COOKIES else {})
 
-    def take_from(self, request: HttpRequest, response: HttpResponseBase) -> bool:
-        """Keep what a sub-response set, and tell whether anybody could notice.
+    def read(self, request: HttpRequest, response: HttpResponseBase) -> list[Kept]:
+        """What a sub-response sets and a browser would keep.
 
         Where a cookie says no path, it gets one: on the batch's answer it means another. Raises UnicodeEncodeError for
         one that no server can send.
         """
-        is_noticed = False
+        kept = []
         for name, morsel in response.cookies.items():
             morsel.OutputString().encode("latin-1")  # A server could not send it, and nobody would get any answer.
             if not morsel["path"].startswith("/"):
                 morsel["path"] = default_path(request.path)
             if name == settings.CSRF_COOKIE_NAME and self.has_csrf_cookie:
                 continue  # The client's header was written for the cookie that it sent.
-            is_noticed |= self.keep(name, None if is_over(morsel) else morsel.value, path=morsel["path"])
-        return is_noticed
+            kept.append(Kept(name, None if is_over(morsel) else morsel.value, morsel["path"]))
+        return kept
 
 
 def as_sent(cookies: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:

@@ -22,7 +22,7 @@ class Wave:
         self.ready_bound: list[int] = []  # a heap, of places for the first lane
         self.running: set[int] = set()
         self.done: dict[int, list[SubResponse]] = {}
-        self.noisy: set[int] = set()
+        self.settled: set[int] = set()  # what they did is not to be done again
         self.void: set[int] = set()  # of those that run, the ones that began too early to count
         self.parked: dict[int, list[int]] = defaultdict(list)  # duplicates, by the place whose answer they wait for
         self.is_serial = False
@@ -74,23 +74,23 @@ class Wave:
         self.running.discard(place)
         self.parked[leader].append(place)
 
-    def finish(self, place: int, responses: list[SubResponse], *, is_noisy: bool) -> None:
+    def finish(self, place: int, responses: list[SubResponse], *, is_noisy: bool, is_settled: bool) -> None:
         """Note the answers of a node.
 
-        One that only read is not to be noticed by those beside it. If it wrote all the same, or set a cookie, those
-        after it that have begun would have seen that, had they run one by one: their answers count for nothing, and
-        the rest of the wave runs one by one.
+        One that only read is not to be noticed by those beside it. If it was noisy all the same (it wrote, or set a
+        cookie), those after it that have begun would have seen that, had they run one by one: their answers do not
+        count, and the rest of the wave runs one by one. Those that are settled, as they wrote, are not run again.
         """
         self.running.discard(place)
-        if place in self.void:
-            self.void.discard(place)
-            if not is_noisy:  # One that wrote is not run again.
-                return
+        is_void = place in self.void
+        self.void.discard(place)
+        if is_void and not is_settled:
+            return
         self.done[place] = responses
-        if is_noisy:
-            self.noisy.add(place)
-            if self.is_strict and not self.is_serial and len(self.nodes) > 1:
-                self.go_serial(place)
+        if is_settled:
+            self.settled.add(place)
+        if is_noisy and self.is_strict and len(self.nodes) > 1:
+            self.go_serial(place)
         for dependant in self.dependants[place]:
             self.missing[dependant] -= 1
             if not self.missing[dependant] and dependant not in self.done:
@@ -99,8 +99,8 @@ class Wave:
     def go_serial(self, place: int) -> None:
         """Take back what began before somebody in front of it was done."""
         self.is_serial = True
-        self.void = {other for other in self.running if other > place}
-        for other in [other for other in self.done if other > place and other not in self.noisy]:
+        self.void |= {other for other in self.running if other > place}
+        for other in [other for other in self.done if other > place and other not in self.settled]:
             del self.done[other]
 
 
@@ -112,7 +112,7 @@ class Schedule:
         self.is_strict = is_strict
         self.waves = deque(plan.waves)
         self.barrier: object | None = None  # an unsafe attempt that was given up and may still run
-        self.final: deque[list[SubResponse]] = deque()
+        self.final: deque[tuple[int, list[SubResponse]]] = deque()  # with their places
         self.wave = self.next_wave()
 
     def next_wave(self) -> Wave:
@@ -129,12 +129,14 @@ class Schedule:
         """Whether a lane would find something to do."""
         return self.barrier is None and self.wave.has_work(is_first=is_first)
 
-    def finish(self, place: int, responses: list[SubResponse], *, is_noisy: bool = False) -> None:
+    def finish(
+        self, place: int, responses: list[SubResponse], *, is_noisy: bool = False, is_settled: bool = False
+    ) -> None:
         """Note the answers of a node, and move on to the next wave after the last one."""
         wave = self.wave
-        wave.finish(place, responses, is_noisy=is_noisy)
+        wave.finish(place, responses, is_noisy=is_noisy, is_settled=is_settled)
         while wave.given in wave.done:
-            self.final.append(wave.done[wave.given])
+            self.final.append((wave.given, wave.done[wave.given]))
             wave.given += 1
         if wave.is_over and not wave.running:
             self.wave = self.next_wave()

@@ -10,6 +10,7 @@ from batchapi.execute.atomic import Group, InSavepoint
 from batchapi.execute.connections import in_transaction
 from batchapi.execute.dedupe import AsyncCopies, AsyncHandler, Copies
 from batchapi.execute.dispatch import Dispatch
+from batchapi.execute.jar import Jar
 from batchapi.execute.references import References
 from batchapi.execute.twins import InTurn
 from batchapi.middleware import strangers
@@ -25,6 +26,7 @@ class Stack(NamedTuple):
     async_handler: AsyncHandler  # for async views, several in one event loop
     references: References
     open_group: Callable[[], Group]
+    jar: Jar  # the cookies of the batch
     caller: Callable[[], str]  # names whoever sent the batch, without asking the database
     has_async: bool  # whether `async_handler` may be used
     has_copies: bool  # equal sub-requests may share an answer
@@ -53,6 +55,7 @@ def build_stack(parent: Parent, settings: Settings) -> Stack:
             max_bytes=settings.limits.MAX_REQUEST_BYTES,
         ),
         open_group=lambda: Group(settings.layers.ATOMIC_GROUP_ALIAS, checkpoint=dispatch.checkpoint),
+        jar=dispatch.jar,
         caller=dispatch.name_caller,
         has_async=not settings.layers.SUBREQUEST_MIDDLEWARE,
         # Middleware around every sub-request may count them.
