@@ -194,8 +194,6 @@ class Board:
         if self.is_relaxed:
             jar.keep(*self.cookies.pop(place))
         self.schedule.finish(place, responses, is_noisy=is_noisy, is_settled=trying.has_effects)
-        for duplicate in wave.parked.pop(place, ()):
-            wave.free(duplicate)
         self.finished += 1
         return self.go_on()
 
@@ -212,7 +210,7 @@ class Board:
         ended = []
         while self.schedule.final:
             place, responses = self.schedule.final.popleft()
-            self.run.stack.jar.keep(*cookies.get(place, ()))
+            self.run.stack.jar.keep(*cookies.pop(place, ()))
             for response in responses:
                 self.done += 1
                 ended.append(Ended(response, self.run.seconds.get(response.request.key, 0.0), self.done))

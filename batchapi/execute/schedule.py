@@ -43,8 +43,9 @@ class Wave:
         return len(self.done) == len(self.nodes)
 
     def free(self, place: int) -> None:
-        """Let a lane take it."""
-        heapq.heappush(self.ready_bound if self.is_bound[place] else self.ready, place)
+        """Let a lane take it, if it has not been answered for."""
+        if place not in self.done:
+            heapq.heappush(self.ready_bound if self.is_bound[place] else self.ready, place)
 
     def has_work(self, *, is_first: bool) -> bool:
         """Whether a lane would find something to do."""
@@ -82,6 +83,8 @@ class Wave:
         count, and the rest of the wave runs one by one. Those that are settled, as they wrote, are not run again.
         """
         self.running.discard(place)
+        for duplicate in self.parked.pop(place, ()):
+            self.free(duplicate)
         is_void = place in self.void
         self.void.discard(place)
         if is_void and not is_settled:
@@ -93,7 +96,7 @@ class Wave:
             self.go_serial(place)
         for dependant in self.dependants[place]:
             self.missing[dependant] -= 1
-            if not self.missing[dependant] and dependant not in self.done:
+            if not self.missing[dependant]:
                 self.free(dependant)
 
     def go_serial(self, place: int) -> None:
@@ -102,6 +105,13 @@ class Wave:
         self.void |= {other for other in self.running if other > place}
         for other in [other for other in self.done if other > place and other not in self.settled]:
             del self.done[other]
+
+    def refuse_rest(self, refuse: Callable[[Node], list[SubResponse]]) -> None:
+        """Answer for every node that has not begun, or has to begin again."""
+        self.ready, self.ready_bound = [], []
+        for place, node in enumerate(self.nodes):
+            if place not in self.done and place not in self.running:
+                self.done[place] = refuse(node)
 
 
 class Schedule:
@@ -112,6 +122,7 @@ class Schedule:
         self.is_strict = is_strict
         self.waves = deque(plan.waves)
         self.barrier: object | None = None  # an unsafe attempt that was given up and may still run
+        self.refuse: Callable[[Node], list[SubResponse]] | None = None  # answers for what will not begin any more
         self.final: deque[tuple[int, list[SubResponse]]] = deque()  # with their places
         self.wave = self.next_wave()
 
@@ -133,22 +144,23 @@ class Schedule:
         self, place: int, responses: list[SubResponse], *, is_noisy: bool = False, is_settled: bool = False
     ) -> None:
         """Note the answers of a node, and move on to the next wave after the last one."""
-        wave = self.wave
-        wave.finish(place, responses, is_noisy=is_noisy, is_settled=is_settled)
-        while wave.given in wave.done:
-            self.final.append((wave.given, wave.done[wave.given]))
-            wave.given += 1
-        if wave.is_over and not wave.running:
-            self.wave = self.next_wave()
+        self.wave.finish(place, responses, is_noisy=is_noisy, is_settled=is_settled)
+        self.go_on()
 
     def refuse_rest(self, refuse: Callable[[Node], list[SubResponse]]) -> None:
-        """Note an answer for every node that has not begun; what runs is left to run."""
+        """Let nothing more begin, and note an answer for all of it; what runs is left to run."""
+        self.refuse = refuse
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Hand on the answers that are final by now."""
         while not self.is_over:
             wave = self.wave
-            wave.ready, wave.ready_bound = [], []
-            wave.is_serial = False
-            for place in range(len(wave.nodes)):
-                if place not in wave.done and place not in wave.running:
-                    self.finish(place, refuse(wave.nodes[place]))
-            if wave is self.wave:  # Somebody still runs.
+            if self.refuse:
+                wave.refuse_rest(self.refuse)
+            while wave.given in wave.done:
+                self.final.append((wave.given, wave.done[wave.given]))
+                wave.given += 1
+            if wave.running or not wave.is_over:
                 return
+            self.wave = self.next_wave()
