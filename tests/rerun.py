@@ -1,4 +1,4 @@
-"""A folder of tests in, the same tests run on a real PostgreSQL: in a process of its own, settings are read once."""
+"""A folder of tests in, the same tests run on another database: in a process of its own, settings are read once."""
 
 import os
 import subprocess
@@ -6,11 +6,22 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+FOLDER = "TEST_DATABASE_FOLDER"  # The environment variable that says where test databases of SQLite are files.
+
+IS_RERUN = FOLDER in os.environ  # We are inside one; a test that starts one must not start another.
 
 
-def assert_passes_on_postgresql(folder: Path, postgres_url: str) -> None:
+def assert_passes_on_postgresql(folder: Path, postgres_url: str, *, files: Path) -> None:
+    """Run a folder's tests on a PostgreSQL; what is SQLite all the same is a file in another folder."""
+    assert_passes(folder, DATABASE_URL=postgres_url, **{FOLDER: str(files)})
+
+
+def assert_passes_on_sqlite_files(folder: Path, *, files: Path) -> None:
+    """Run a folder's tests on SQLite files, as no connection in memory can be opened twice."""
+    assert_passes(folder, DATABASE_URL=f"sqlite:///{files}/unused", **{FOLDER: str(files)})
+
+
+def assert_passes(folder: Path, **environment: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", str(folder)]
-    run = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "DATABASE_URL": postgres_url}, capture_output=True, text=True
-    )
+    run = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-2000:]

@@ -1,5 +1,7 @@
 """The project's settings, for tests: no DEBUG, a fast password hash, and the routes of tests/urls.py."""
 
+import os
+
 from project.settings import *
 
 DEBUG = False
@@ -10,3 +12,12 @@ WHITENOISE_AUTOREFRESH = True  # Otherwise it warns that nobody has run collects
 MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # Django 6.1 asks for it.
 # For atomic groups, which write to one database only.
 DATABASES["other"] = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "TEST": {"MIGRATE": False}}
+
+# A folder here has test databases in files: only there, and not in memory, can lanes have connections of their own.
+if TEST_DATABASE_FOLDER := os.environ.get("TEST_DATABASE_FOLDER"):
+    for alias, database in DATABASES.items():
+        if database["ENGINE"] == "django.db.backends.sqlite3":
+            name = (
+                f"{TEST_DATABASE_FOLDER}/{alias}.sqlite3"  # To which pytest-django adds the name of the xdist worker.
+            )
+            database.update(NAME=name, TEST={**database.get("TEST", {}), "NAME": name})

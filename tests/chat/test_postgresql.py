@@ -5,5 +5,5 @@ from pathlib import Path
 from tests.rerun import assert_passes_on_postgresql
 
 
-def test_the_chat_does_the_same_on_postgresql(postgres_url: str):
-    assert_passes_on_postgresql(Path(__file__).parent, postgres_url)
+def test_the_chat_does_the_same_on_postgresql(postgres_url: str, tmp_path: Path):
+    assert_passes_on_postgresql(Path(__file__).parent, postgres_url, files=tmp_path)

@@ -1,5 +1,9 @@
-"""On PostgreSQL we are inside the run that test_postgresql.py started, which must not start another."""
+"""Which of the tests here belong to which database."""
 
 from django.db import connection
 
-collect_ignore = ["test_postgresql.py" if connection.vendor == "postgresql" else "test_deadlock.py"]
+from tests.rerun import IS_RERUN
+
+collect_ignore = [] if connection.vendor == "postgresql" else ["test_deadlock.py"]
+if IS_RERUN:
+    collect_ignore += ["test_postgresql.py", "test_sqlite_file.py"]
