@@ -86,7 +86,7 @@ def test_a_read_after_a_write_sees_it_and_one_before_does_not(server: Server) ->
 
 @pytest.mark.parametrize("running_on", [SMALL_POOL], ids=str, scope="module")
 def test_a_pool_smaller_than_the_lanes_starves_nobody(server: Server) -> None:
-    """Eight callers at once, twenty queries each, four connections: lanes do without rather than wait for each other."""
+    """Eight callers at once, twenty queries each, four connections: lanes go without rather than wait for others."""
     with ThreadPoolExecutor(CALLERS) as callers:
         asked = [callers.submit(server.post, *reads("/api/query/5/", 20), token=f"caller-{n}") for n in range(CALLERS)]
         answers = [batch.result() for batch in asked]

@@ -158,7 +158,7 @@ def surplus(now: Held, baseline: Held) -> Held:
 
 @pytest.mark.parametrize(("running_on", "count"), SOAKS, ids=str, scope="module")
 def test_a_server_forgets_what_went_wrong(server: Server, held: Callable[[], Held], running_on: On, count: int) -> None:
-    """No thread, file or connection stays behind, no write comes late, and every answer told the truth about its row."""
+    """No thread, file or connection stays behind, no write comes late, and every answer told the truth of its row."""
     warm_up(server)
     baseline = held()
     for name in {"files", "connections"} & baseline.keys() if running_on.pool_size else ():
