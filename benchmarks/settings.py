@@ -1,4 +1,8 @@
-"""A start-project around the benchmark's own views: SQLite in memory, the default middleware, DEBUG off."""
+"""A start-project around the benchmark's own views: the database of DATABASE_URL, the default middleware, DEBUG off."""
+
+from pathlib import Path
+
+from project.stores import read_database
 
 SECRET_KEY = "not-a-secret: this project serves nobody"
 DEBUG = False
@@ -6,7 +10,8 @@ ALLOWED_HOSTS = ["testserver"]
 ROOT_URLCONF = "benchmarks.urls"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+DATABASES = {"default": read_database(Path("unused.sqlite3"))}
+BATCHAPI = {"MAX_BATCH_SIZE": 1000}
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",

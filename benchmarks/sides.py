@@ -60,12 +60,22 @@ def direct(paths: list[str]) -> Callable[[], object]:
     return run
 
 
-def plans(times: int, count: int) -> Callable[[], object]:
+def times(count: int, run: Callable[[], object]) -> Callable[[], object]:
+    """The same, so many times."""
+
+    def run_each() -> None:
+        for _ in range(count):
+            run()
+
+    return run_each
+
+
+def plans(repeats: int, count: int) -> Callable[[], object]:
     """That many plans of a batch in which everybody has a priority and waits for somebody; every tenth writes."""
     made = Batch(requests=tuple(sub_request(index) for index in range(count)))
 
     def run() -> list[Plan]:
-        return [plan_batch(made, rules=()) for _ in range(times)]
+        return [plan_batch(made, rules=()) for _ in range(repeats)]
 
     return run
 

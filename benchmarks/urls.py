@@ -1,5 +1,10 @@
 """The views that are measured, and the batch endpoint."""
 
+import threading
+import time
+from typing import ClassVar
+
+from django.db import connection
 from django.urls import include, path
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,7 +22,33 @@ class Trivial(APIView):
         return Response({"number": number, "name": "trivial", "tags": ["a", "b"]})
 
 
+class Waiting(APIView):
+    """Waits, as for another service, and notes its thread."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    threads: ClassVar[set[int]] = set()
+
+    def get(self, request: Request, ms: int, number: int) -> Response:
+        """A small object, after so many milliseconds."""
+        self.threads.add(threading.get_ident())
+        time.sleep(ms / 1000)
+        return Response({"number": number})
+
+
+class Asking(Waiting):
+    """Asks the database first, so that its thread needs a connection."""
+
+    def get(self, request: Request, ms: int, number: int) -> Response:
+        """The same, after a query."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return super().get(request, ms, number)
+
+
 urlpatterns = [
+    path("api/waiting/<int:ms>/<int:number>/", Waiting.as_view(), name="waiting"),
+    path("api/asking/<int:ms>/<int:number>/", Asking.as_view(), name="asking"),
     path("api/trivial/<int:number>/", Trivial.as_view(), name="trivial"),
     path("api/batch/", include("batchapi.urls")),
 ]

@@ -117,15 +117,22 @@ def identity(account: pwd.struct_passwd | None) -> dict[str, Any]:
 
 @contextmanager
 def running(
-    command: list[str], *, is_ready: Callable[[], bool], folder: Path, account: pwd.struct_passwd | None = None
+    command: list[str],
+    *,
+    is_ready: Callable[[], bool],
+    folder: Path,
+    account: pwd.struct_passwd | None = None,
+    environment: dict[str, str] | None = None,
 ) -> Iterator[None]:
-    """Keep a server running for the block; it is asked to stop at the end, and made to if it does not."""
+    """Keep a server running for the block; it is asked to stop at the end, and made to if it does not.
+
+    What it prints goes to `log` in the folder. Without an environment it has ours.
+    """
     log = folder / "log"
     with log.open("w") as output:
         # A session of its own: Ctrl-C reaches only us, and we stop it when those that use it are done.
-        process = subprocess.Popen(
-            command, stdout=output, stderr=output, cwd=folder, start_new_session=True, **identity(account)
-        )
+        options = {"cwd": folder, "env": environment, "start_new_session": True, **identity(account)}
+        process = subprocess.Popen(command, stdout=output, stderr=output, **options)
     try:
         wait_until(is_ready, process, log)
         yield
