@@ -1,6 +1,7 @@
 """The road of one sub-request, outermost layer first."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from batchapi.batch import Handler, SubRequest, SubResponse
@@ -8,6 +9,7 @@ from batchapi.conf import Settings
 from batchapi.execute.atomic import Group
 from batchapi.execute.dispatch import Dispatch
 from batchapi.execute.references import References
+from batchapi.execute.savepoints import Savepoints, open_aliases
 from batchapi.parent import Parent
 from batchapi.problem import problem_response
 from batchapi.route import find_route
@@ -29,6 +31,8 @@ def build_stack(parent: Parent, settings: Settings) -> Stack:
         max_stream_bytes=settings.limits.MAX_STREAM_BYTES,
     )
     layers: list[Callable[[Handler], Handler]] = [Refusals]
+    if aliases := open_aliases():
+        layers.append(partial(Savepoints, aliases=aliases, checkpoint=dispatch.checkpoint))
     handler: Handler = dispatch
     for layer in reversed(layers):
         handler = layer(handler)
