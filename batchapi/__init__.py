@@ -8,10 +8,32 @@ Mount it once, and any client may send its requests together:
     POST /api/batch/
     {"requests": [{"id": "me", "url": "/api/users/me/"}, {"method": "POST", "url": "/api/notes/", "body": {…}}]}
 
-A view says what a batch should know of it with the decorators below; all else is in the settings (`BATCHAPI`).
+A view says what a batch should know of it with the decorators below; all else is in the settings (`BATCHAPI`). Code
+that has no need of HTTP calls `handle_batch_request` or `get_batch_processor`.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from batchapi.exceptions import EnvelopeError
 from batchapi.policy import batch_exempt, batch_policy, batchable
 
-__all__ = ["batch_exempt", "batch_policy", "batchable"]
+if TYPE_CHECKING:
+    from batchapi.processor import get_batch_processor, handle_batch_request
+
+__all__ = [
+    "EnvelopeError",
+    "batch_exempt",
+    "batch_policy",
+    "batchable",
+    "get_batch_processor",
+    "handle_batch_request",
+]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """What needs settings to be imported, when it is first asked for (PEP 562); the decorators need none."""
+    if name in ("get_batch_processor", "handle_batch_request"):
+        return getattr(import_module("batchapi.processor"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

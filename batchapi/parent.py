@@ -66,6 +66,7 @@ class Parent:
     idempotency_key: str | None
     prefer: str  # what the client would like of the batch (RFC 7240)
     request: HttpRequest
+    as_user: Any = None  # whom trusted code named in place of whoever sent the request
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> "Parent":

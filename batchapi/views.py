@@ -13,13 +13,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from batchapi.answer import answer_batch
 from batchapi.conf import get_settings
-from batchapi.execute.runner import execute_plan
-from batchapi.execute.stack import build_stack
 from batchapi.parent import Parent
-from batchapi.parse import parse_batch
-from batchapi.plan import plan_batch
-from batchapi.render import render_batch, render_error
+from batchapi.render import render_error
 from batchapi.wire.json import BatchJSONParser, BatchJSONRenderer
 
 
@@ -36,18 +33,9 @@ class BatchView(APIView):
 
     def post(self, request: Request) -> Response:
         """Parse, plan, execute, render."""
-        settings = get_settings()
-        batch = parse_batch(request.data, parent=self.parent, limits=settings.limits)
-        plan = plan_batch(batch, rules=settings.rules)
-        stack = build_stack(self.parent, settings)
-        responses = execute_plan(
-            plan,
-            stack,
-            correlation_id=self.parent.correlation_id,
-            limits=settings.lanes,
-            identify=partial(identify, request),
+        return answer_batch(
+            request.data, parent=self.parent, settings=get_settings(), identify=partial(identify, request)
         )
-        return render_batch(batch, responses, parent=self.parent, limits=settings.limits)
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         """Read the outer request before DRF writes its own authenticated user onto it."""

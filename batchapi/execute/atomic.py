@@ -2,17 +2,15 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from contextvars import copy_context
 from dataclasses import replace
-from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.transaction import TransactionManagementError
 
-from batchapi.batch import Handler, SubRequest, SubResponse, running
+from batchapi.batch import SubRequest, SubResponse, running
 from batchapi.exceptions import Crashed, RolledBack, SubRequestError, TimedOut
-from batchapi.execute.attempt import AttemptOver, this
+from batchapi.execute.attempt import AttemptOver
 from batchapi.execute.transient import is_transient
 from batchapi.problem import problem_response
 from batchapi.statements import writable_alias
@@ -115,43 +113,3 @@ def rolled_back(member: SubRequest, *, executed: bool) -> SubResponse:
     error = RolledBack("Another member of its atomic group failed, and nothing of the group was kept.")
     error.executed = executed
     return problem_response(member, error)
-
-
-class InSavepoint:
-    """Inside the caller's transaction each sub-request is a savepoint, so that none can spoil it for the others.
-
-    What comes too late is taken back.
-    """
-
-    def __init__(self, get_response: Handler, *, aliases: Sequence[str]) -> None:
-        self.get_response = get_response
-        self.aliases = aliases
-
-    def __call__(self, request: SubRequest) -> SubResponse:
-        """The view's answer, whatever becomes of its savepoints."""
-        answers: list[SubResponse] = []
-        # After an error of the database a savepoint is only rolled back.
-        with suppress(TooLateError, DatabaseError), ExitStack() as savepoints:
-            for alias in self.aliases:
-                savepoints.enter_context(savepoint(alias))
-            answers.append(self.get_response(request))
-            if this().is_late:
-                raise TooLateError
-        return answers[0] if answers else self.get_response(request)  # There could not even be a savepoint.
-
-
-class TooLateError(Exception):
-    """Ends the savepoints of a sub-request that took too long."""
-
-
-def savepoint(alias: str) -> AbstractContextManager[None]:
-    """A savepoint that a view does not notice: where it may ask for a transaction of its own, it still may.
-
-    None in a transaction that is lost already.
-    """
-    connection = transaction.get_connection(alias)
-    if connection.needs_rollback:
-        return nullcontext()
-    block: Any = transaction.atomic(using=alias)
-    block._from_testcase = connection.atomic_blocks[-1]._from_testcase
-    return block  # type: ignore[no-any-return]

@@ -41,13 +41,6 @@ class Connections:
             connection.errors_occurred = False
 
 
-def in_transaction() -> tuple[str, ...]:
-    """The aliases whose connections somebody around this code holds in a transaction."""
-    return tuple(
-        connection.alias for connection in connections.all(initialized_only=True) if connection.in_atomic_block
-    )
-
-
 def is_manual(connection: BaseDatabaseWrapper) -> bool:
     """Whether somebody switched autocommit off, outside of any `atomic`."""
     is_open = connection.connection is not None and not connection.in_atomic_block

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from batchapi.batch import Handler, SubRequest, SubResponse
 from batchapi.conf import Settings
-from batchapi.execute.atomic import Group, InSavepoint
-from batchapi.execute.connections import in_transaction
+from batchapi.execute.atomic import Group
 from batchapi.execute.dedupe import AsyncCopies, AsyncHandler, Copies
 from batchapi.execute.dispatch import Dispatch
 from batchapi.execute.jar import Jar
 from batchapi.execute.references import References
+from batchapi.execute.savepoints import Savepoints, open_aliases
 from batchapi.execute.twins import InTurn
 from batchapi.middleware import strangers
 from batchapi.parent import Parent
@@ -41,9 +41,8 @@ def build_stack(parent: Parent, settings: Settings) -> Stack:
         max_stream_bytes=settings.limits.MAX_STREAM_BYTES,
     )
     layers: list[Callable[[Handler], Handler]] = [Refusals, InTurn, Copies]
-    aliases = in_transaction()
-    if aliases:
-        layers.append(partial(InSavepoint, aliases=aliases))
+    if aliases := open_aliases():
+        layers.append(partial(Savepoints, aliases=aliases, checkpoint=dispatch.checkpoint))
     handler: Handler = dispatch
     for layer in reversed(layers):
         handler = layer(handler)

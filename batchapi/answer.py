@@ -1,0 +1,28 @@
+"""A decoded batch in, its answer out: the whole story, told once for all doors."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rest_framework.response import Response
+
+from batchapi.conf import Settings
+from batchapi.execute.runner import execute_plan
+from batchapi.execute.stack import build_stack
+from batchapi.parent import Parent
+from batchapi.parse import parse_batch
+from batchapi.plan import plan_batch
+from batchapi.render import render_batch
+
+
+def answer_batch(data: Any, *, parent: Parent, settings: Settings, identify: Callable[[], str]) -> Response:
+    """Parse, plan, execute, render. Raises EnvelopeError, before anything has run.
+
+    `identify` names the caller; it is asked only when the caller's limits come into play.
+    """
+    batch = parse_batch(data, parent=parent, limits=settings.limits)
+    plan = plan_batch(batch, rules=settings.rules)
+    stack = build_stack(parent, settings)
+    responses = execute_plan(
+        plan, stack, correlation_id=parent.correlation_id, limits=settings.lanes, identify=identify
+    )
+    return render_batch(batch, responses, parent=parent, limits=settings.limits)
