@@ -80,10 +80,11 @@ class Ledger:
             if record["status"] == 500 and "crash" not in record["request"]["url"]:
                 self.harmed.append(record)
 
-    def lies(self, rows: set[str]) -> list[Item]:
-        """The records that say something else of a row than what became of it."""
+    def lies(self, rows: set[str]) -> list[tuple[str, int, object]]:
+        """Key, status and outcome where they say something else of a row than what became of it."""
         missing = [record for key, record in self.kept.items() if key not in rows]
-        return missing + [record for key, record in self.gone.items() if key in rows]
+        late = [record for key, record in self.gone.items() if key in rows]
+        return [(record["id"], record["status"], record["body"].get("outcome")) for record in missing + late]
 
 
 def run_batch(server: Server, number: int) -> list[Item]:
