@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import get_token
 from django.template import Context, Template
 from django.test import Client, RequestFactory, override_settings
-from django.urls import get_script_prefix, include, path, set_script_prefix
+from django.urls import get_script_prefix, include, path, reverse, set_script_prefix
 from django.utils.translation import override
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.authentication import TokenAuthentication
@@ -95,6 +95,7 @@ def address(request: HttpRequest) -> JsonResponse:
     return JsonResponse(
         {
             "url": request.build_absolute_uri(),
+            "reversed": reverse("address"),
             "headers": headers,
             "cookies": request.COOKIES,
             "remote": [request.META.get("REMOTE_ADDR"), request.META.get("REMOTE_USER")],
@@ -109,7 +110,7 @@ mounted = [
     path("cart/", cart),
     path("drf-page/", drf_page),
     path("api/batchable-page/", batchable_page),
-    path("api/address/", address),
+    path("api/address/", address, name="address"),
     path("api/t/", include(zoo)),
 ]
 urlpatterns = [*mounted, *of_the_project]
@@ -336,8 +337,9 @@ def test_a_login_inside_changes_nothing_about_who_was_named(alice: User, bob: Us
     """Neither for the sub-requests after it, nor for the page's reader, who gets no cookie of theirs."""
     client = browser(bob)
     become = {"method": "POST", "url": "/api/t/become/bob/"}
-    shown = show(client, become, WHO, {"url": "/api/t/plain-user/"}, **{"as": "alice"})
-    assert [body["user"] for body in bodies(shown.json())][1:] == ["alice", "alice"]
+    cookie = {"url": "/api/t/cookie/set/"}
+    shown = show(client, become, cookie, WHO, {"url": "/api/t/plain-user/"}, **{"as": "alice"})
+    assert [body["user"] for body in bodies(shown.json())[2:]] == ["alice", "alice"]
     assert not shown.cookies
     assert bodies(show(client, WHO).json())[0]["user"] == "bob"
 
@@ -424,9 +426,11 @@ def test_cookies_of_sub_requests_are_the_callers_to_send_on():
 
 
 def test_a_form_on_the_page_holds_a_token_of_the_secret_that_a_sub_request_made():
-    """The cookie that the browser then has fits the form."""
+    """The cookie that the browser then has fits the form, and is not the one that it came with."""
     client = browser(enforce_csrf_checks=True)
+    client.cookies["csrftoken"] = "a" * 32
     token = show(client, {"url": "/api/t/new-token/"}, to="/form/").content.decode().split('value="')[1].split('"')[0]
+    assert client.cookies["csrftoken"].value != "a" * 32
     assert client.post("/api/t/guarded/", {"csrfmiddlewaretoken": token}).status_code == 200
 
 
@@ -529,6 +533,7 @@ def test_a_script_prefix_is_part_of_every_url(has_request: bool):
         set_script_prefix("/")
     host = "testserver" if has_request else settings.ALLOWED_HOSTS[0]
     assert [body["url"] for body in bodies(answer)] == [f"http://{host}/a%20b/api/address/"] * 2
+    assert bodies(answer)[0]["reversed"] == "/a%20b/api/address/"
 
 
 # Wherever it is called
