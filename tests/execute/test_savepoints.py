@@ -5,31 +5,31 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.http import HttpRequest, HttpResponse
 from django.test import Client, TestCase
 from django.urls import path
-from rest_framework.request import Request
-from rest_framework.response import Response
+from django.views.decorators.csrf import csrf_exempt
 
-from batchapi import get_batch_processor
+from batchapi import batchable, get_batch_processor
 from chat.models import Session
-from tests.execute.groups import HAPPENED, Open, answers, kept, swallow, told, write
+from tests.execute.groups import HAPPENED, answers, kept, swallow, told, write
 from tests.execute.groups import urlpatterns as of_groups
 from tests.factories import UserFactory
 
 
-class LateUser(Open):
+@batchable
+@csrf_exempt
+def late(request: HttpRequest, status: int) -> HttpResponse:
     """Renames everybody, looks at the user only then, and goes on after an error."""
-
-    authentication_classes = ()
-
-    def post(self, request: Request) -> Response:
-        User.objects.update(username="renamed")
-        name = request._request.user.get_username()
-        swallow()
-        return Response(name)
+    User.objects.update(username="renamed")
+    name = request.user.get_username()
+    swallow()
+    response = HttpResponse(name, status=status)
+    response.set_cookie("name", name)
+    return response
 
 
-urlpatterns = [path("api/late/", LateUser.as_view()), *of_groups]
+urlpatterns = [path("api/late/<int:status>/", late), *of_groups]
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
 
 
@@ -109,13 +109,15 @@ def test_a_group_in_the_callers_transaction_is_all_or_nothing(end: str):
     assert [record["status"] for record in records] == [424, 500, 201]
 
 
-def test_what_a_lost_savepoint_took_back_was_never_seen(client: Client, owner: User):
-    """The user that a later view gets is the row that is there."""
+@pytest.mark.parametrize(("said", "status"), [(200, 500), (409, 409)])
+def test_what_a_lost_savepoint_took_back_was_never_seen(said: int, status: int, client: Client, owner: User):
+    """The user that a later view gets is the row that is there, and no cookie tells of another."""
     client.force_login(owner)
     with transaction.atomic():
-        late, who = answers({"method": "POST", "url": "/api/late/"}, {"url": "/api/me/"}, client=client)
-    assert told(late) == (500, "crashed", True)
+        bad, who = answers({"method": "POST", "url": f"/api/late/{said}/"}, {"url": "/api/me/"}, client=client)
+    assert bad["status"] == status
     assert who["body"] == "alice"
+    assert "name" not in client.cookies
 
 
 def test_without_a_transaction_there_is_no_savepoint(django_assert_num_queries: Any):
