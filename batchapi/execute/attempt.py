@@ -4,13 +4,14 @@ A thread cannot be stopped in Python. What can be done: cancel the query that it
 refuse the COMMIT. So what is over writes nothing more, wherever its thread may hang.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from threading import Lock
 from time import monotonic
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -23,6 +24,17 @@ LONG = 1e6  # seconds; longer than anybody waits
 GRACE = 0.1  # seconds that a thread has to come back once its query is cancelled
 CANCEL_SECONDS = 0.5  # A cancel goes over the network; nobody waits for it longer.
 TAKES_BACK = re.compile(r"\s*(?:ROLLBACK|RELEASE)\b", re.IGNORECASE)  # may run at any time
+PAUSE = 0.001  # seconds between two looks
+
+
+class Line(Protocol):
+    """The attempts of one wave, in effective order."""
+
+    def is_at_the_front(self, attempt: "Attempt") -> bool:
+        """Whether the answers of all in front are final; or one of them was noisy, and this one will not count."""
+
+    def wait(self, attempt: "Attempt") -> None:
+        """Return when that is so. Raises AttemptOver."""
 
 
 class AttemptOver(BaseException):
@@ -49,6 +61,9 @@ class Attempt:
         self.lock = Lock()
         self.request: SubRequest | None = None
         self.is_over = False
+        self.is_overtaken = False  # somebody in front of it was noisy, so its answer will not count
+        self.tables: set[str] = set()  # that it wrote
+        self.line: Line | None = None  # it stands in
         self.is_done = False  # its thread has gone on to something else
         self.is_given_up = False  # its thread did not come back in time, and it was answered without
         self.cancelled_at: float | None = None  # by time.monotonic()
@@ -98,6 +113,22 @@ class Attempt:
             self.is_over = True
             raise AttemptOver
 
+    def stop_if_overtaken(self) -> None:
+        """Raise AttemptOver if its answer will not count; but not if it did what is not to be done again."""
+        if self.is_overtaken and not self.has_effects:
+            raise AttemptOver
+
+    def come_to_the_front(self) -> None:
+        """Before what others notice and cannot be taken back: wait for all in front. Raises AttemptOver."""
+        if self.line:
+            self.line.wait(self)
+
+    async def come_to_the_front_async(self) -> None:
+        """The same where those in front may need this very thread."""
+        while self.line and not self.line.is_at_the_front(self):
+            self.check()
+            await asyncio.sleep(PAUSE)
+
     def in_time_or_over(self, answer: Answer) -> Answer:
         """An answer that came in time. Raises AttemptOver for one that did not, even where nobody is stopped."""
         if self.is_late:
@@ -117,6 +148,7 @@ class Attempt:
         """Raise AttemptOver instead of letting a statement run that comes too late."""
         if not TAKES_BACK.match(sql):
             with self.in_time():
+                self.stop_if_overtaken()
                 self.used.add(connection)
                 self.has_written |= is_write
                 self.has_effects |= is_write

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import copy_context
 from functools import partial
 from threading import Condition, Lock
@@ -94,6 +94,8 @@ class Board:
         node, deadline = self.wave.nodes[place], self.run.deadline
         trying = Attempt(node, place, ends_at=deadline, is_enforced=self.is_enforced, hurry=self.hurry)
         trying.is_deferred = not node.is_group  # The members of a group see each other's cookies.
+        trying.line = self
+        self.tries[place] = trying
         return trying
 
     def work(self, lane: Lane) -> None:
@@ -153,13 +155,28 @@ class Board:
             and iscoroutinefunction(view_of(node.members[0]))
         )
 
+    def is_at_the_front(self, attempt: Attempt) -> bool:
+        """Whether the answers of all in front are final; or one of them was noisy, and this one will not count."""
+        return self.is_relaxed or attempt.is_overtaken or self.wave.given >= attempt.place
+
+    def wait(self, attempt: Attempt) -> None:
+        """Return when that is so. Raises AttemptOver."""
+        with self.lock:
+            self.work_came.wait_for(lambda: self.is_stopped or self.is_at_the_front(attempt), attempt.remaining())
+        attempt.stop_if_overtaken()
+        if not self.is_at_the_front(attempt):
+            raise AttemptOver
+
     def is_parked(self, place: int, request: SubRequest) -> bool:
-        """Whether a sub-request need not run now, since an equal one does. Notes the answer if that is done already."""
+        """Whether a sub-request need not run now, since an equal one does. Notes the answer if that is done already.
+
+        Only one in front will do: one that comes later may itself be waiting for this one.
+        """
         if not self.run.stack.has_copies or not is_comparable(request):
             return False
         with self.lock:
             leader = self.duplicates.leader_of(place, request)
-            if leader == place or self.wave.is_serial:
+            if leader >= place or self.wave.is_serial:
                 return False
             gate.known.set(self.duplicates.answers.get(leader))
             if leader not in self.wave.running or leader in self.wave.void:
@@ -188,14 +205,24 @@ class Board:
         self.run.note(wave.nodes[place], responses)
         self.turnstile.leave(place)
         is_noisy = trying.has_effects or (trying.is_deferred and jar.would_notice(trying.cookies))
-        if not is_noisy and len(responses) == 1:
+        if is_noisy or not wave.nodes[place].is_safe:
+            self.duplicates.forget()
+        elif len(responses) == 1:
             self.duplicates.keep(place, responses[0])
+        self.run.stack.outdate(frozenset(trying.tables))
         self.cookies[place] = trying.cookies if trying.is_deferred else []
         if self.is_relaxed:
             jar.keep(*self.cookies.pop(place))
         self.schedule.finish(place, responses, is_noisy=is_noisy, is_settled=trying.has_effects)
         self.finished += 1
+        self.overtake(wave.void)
         return self.go_on()
+
+    def overtake(self, places: Iterable[int]) -> None:
+        """Let those know whose answers will not count: they need not go on."""
+        for place in places:
+            self.tries[place].is_overtaken = True
+        self.turnstile.wake()
 
     def refuse_rest(self, error: SubRequestError) -> None:
         """Answer for everything that has not begun."""
@@ -224,6 +251,7 @@ class Board:
         """What is kept for the length of one wave."""
         self.wave = self.schedule.wave
         self.turns: dict[int, Turn] = {}
+        self.tries: dict[int, Attempt] = {}  # the last one of each place
         self.cookies: dict[int, list[Kept]] = {}  # of those that are done
         self.duplicates = Duplicates(ignores=self.limits.FINGERPRINT_IGNORES)
         is_ordered = len(self.wave.nodes) > 1 and not self.is_relaxed

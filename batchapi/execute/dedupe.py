@@ -33,6 +33,11 @@ class Duplicates:
         if response.status < 500 and response.status != 429 and not response.cookies:
             self.answers[place] = response
 
+    def forget(self) -> None:
+        """Somebody has written: who asks from now on is the first."""
+        self.leaders.clear()
+        self.answers.clear()
+
 
 class Copies:
     """Gives a copy of the answer that is known to whoever the view lets in."""

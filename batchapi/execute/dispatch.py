@@ -73,7 +73,7 @@ class Dispatch:
     def leave(self, subrequest: SubRequest, request: HttpRequest) -> None:
         """Whatever happened, leave things as the next sub-request may find them."""
         request.close()  # Once more does no harm; and a view that is too late has no response that would do it.
-        if not subrequest.is_safe:
+        if attempt.this().has_effects or not subrequest.is_safe:
             self.memory.forget_untracked()
         self.connections.tidy_up()
 
@@ -128,6 +128,8 @@ class Dispatch:
         await sync_to_async(self.caller.introduce)(request)
         response = await self.async_view_handler.async_chain(request)
         attempt.this().check()
+        if getattr(request, "session", None) is not None and request.session.accessed:
+            await attempt.this().come_to_the_front_async()
         return await sync_to_async(self.caller.part)(request, response)
 
     def close(self, subrequest: SubRequest, request: HttpRequest, response: Any) -> SubResponse:

@@ -79,14 +79,21 @@ class Memory:
     def observe(self, tables: frozenset[str], is_write: bool) -> None:
         """Take note of a SQL statement: of the tables that running look-ups read, or of a write."""
         if is_write:
-            self.writes += 1
-            self.drop(lambda kept: bool(kept.tables & tables))
+            attempt.this().tables |= tables
+            self.outdate(tables)
         elif self.reading and self.reader == get_ident():
             for reading in self.reading:
                 reading |= tables
 
+    def outdate(self, tables: frozenset[str]) -> None:
+        """Forget what was read from some tables; also, as they are committed, what others have read meanwhile."""
+        if tables:
+            self.writes += 1
+            self.drop(lambda kept: bool(kept.tables & tables))
+
     def forget_untracked(self) -> None:
         """Forget what no SQL statement can outdate."""
+        self.writes += 1
         self.drop(lambda kept: not kept.tables)
 
     def drop(self, is_outdated: Callable[[Kept], bool]) -> None:

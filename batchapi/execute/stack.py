@@ -27,6 +27,7 @@ class Stack(NamedTuple):
     references: References
     open_group: Callable[[], Group]
     jar: Jar  # the cookies of the batch
+    outdate: Callable[[frozenset[str]], None]  # tables that were written: forgets what was looked up in them
     caller: Callable[[], str]  # names whoever sent the batch, without asking the database
     has_async: bool  # whether `async_handler` may be used
     has_copies: bool  # equal sub-requests may share an answer
@@ -55,6 +56,7 @@ def build_stack(parent: Parent, settings: Settings) -> Stack:
         ),
         open_group=lambda: Group(settings.layers.ATOMIC_GROUP_ALIAS, checkpoint=dispatch.checkpoint),
         jar=dispatch.jar,
+        outdate=dispatch.memory.outdate,
         caller=dispatch.name_caller,
         has_async=not settings.layers.SUBREQUEST_MIDDLEWARE,
         # Middleware around every sub-request may count them.

@@ -22,9 +22,16 @@ class Turnstile:
 
     def wait(self, place: int) -> None:
         """Return when everybody in front has passed. Raises AttemptOver where time is over before that."""
+        trying = attempt.this()
+
+        def is_next() -> bool:
+            return not self.queue or self.queue[0] >= place or trying.is_overtaken
+
         with self.moved:
-            if not self.moved.wait_for(lambda: not self.queue or self.queue[0] >= place, attempt.this().remaining()):
-                raise AttemptOver
+            has_come = self.moved.wait_for(is_next, trying.remaining())
+        trying.stop_if_overtaken()
+        if not has_come:
+            raise AttemptOver
 
     def leave(self, place: int) -> None:
         """Let the next one through."""
@@ -34,6 +41,11 @@ class Turnstile:
             self.passed.add(place)
             while self.queue and self.queue[0] in self.passed:
                 self.queue.popleft()
+            self.moved.notify_all()
+
+    def wake(self) -> None:
+        """Let those who wait look again whether they are still wanted."""
+        with self.moved:
             self.moved.notify_all()
 
 
@@ -64,10 +76,6 @@ class Turn:
             self.leave()
         if (outcome := self.outcomes[self.checks - 1]) is not None:
             raise outcome
-
-    def wait(self) -> None:
-        """Have the whole view run in turn: of one that cannot be looked into."""
-        self.turnstile.wait(self.place)
 
     def leave(self) -> None:
         """There will be no more checks: let the next one through."""

@@ -55,6 +55,27 @@ def test_a_write_to_a_table_that_it_read_outdates_it(memory: Memory) -> None:
     assert memory.recall("k", look_up, keep=keep) == [2]
 
 
+def test_what_others_read_before_the_commit_is_outdated_by_it(memory: Memory) -> None:
+    """They ran beside the writer, on another connection, and found what was there before."""
+    look_up = LookUp(memory, "auth_user")
+    memory.observe(USERS, is_write=True)
+    assert memory.recall("k", look_up, keep=keep) == [1]
+    memory.outdate(USERS)
+    assert memory.recall("k", look_up, keep=keep) == [2]
+
+
+def test_a_look_up_that_runs_during_a_commit_is_not_kept(memory: Memory) -> None:
+    look_up = LookUp(memory, "auth_user")
+
+    def slow() -> list[int]:
+        found = look_up()
+        memory.outdate(CHATS)
+        return found
+
+    memory.recall("k", slow, keep=keep)
+    assert memory.recall("k", look_up, keep=keep) == [2]
+
+
 def test_a_table_may_be_named_that_no_statement_showed(memory: Memory) -> None:
     look_up = LookUp(memory)
     memory.recall("k", look_up, keep=keep, tables=USERS)
