@@ -1,8 +1,8 @@
-"""What a batch means, said as plainly as possible: one sub-request after the other, on a dict, in effective order."""
+"""What a batch means, said as plainly as possible: one sub-request after the other, on dicts, in effective order."""
 
 from typing import Any
 
-from tests.execute.resource import Answer, Rows, in_dict
+from tests.execute.resource import Answer, Browser, Rows, in_dict
 
 URGENCY = ["critical", "high", "normal", "low", "background"]
 Item = dict[str, Any]
@@ -70,6 +70,7 @@ class Interpreter:
 
     def __init__(self, rows: Rows) -> None:
         self.rows = dict(rows)
+        self.browser: Browser = {}
         self.answers: dict[str, Answer] = {}
         self.asked: dict[str, tuple[str, str]] = {}  # method and URL with its values
         self.told: dict[str, Told] = {}
@@ -84,7 +85,7 @@ class Interpreter:
         return self.told
 
     def run_group(self, node: list[Item]) -> None:
-        before, failed = dict(self.rows), None
+        before, failed = (dict(self.rows), dict(self.browser)), None
         for item in node:
             self.run_one(item)
             if not self.succeeded[item["id"]] and self.told[item["id"]] != (424, "condition_false"):
@@ -92,7 +93,7 @@ class Interpreter:
                 break
         self.succeeded[node[0]["atomicityGroup"]] = failed is None
         if failed:
-            self.rows = before
+            self.rows, self.browser = before
             for item in node:
                 if item is not failed:
                     self.tell(item, (424, None, None), "rolled_back")
@@ -108,7 +109,7 @@ class Interpreter:
         except LookupError:
             return self.tell(item, (400, None, None), "unresolved_reference")
         self.asked[item["id"]] = item["method"], url
-        answer = in_dict(self.rows, item["method"], url, value)
+        answer = in_dict(self.rows, self.browser, item["method"], url, value)
         return self.tell(item, answer, "crashed" if answer[0] == 500 else None)
 
     def fill_in(self, item: Item) -> tuple[str, str]:

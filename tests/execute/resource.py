@@ -1,6 +1,8 @@
-"""A small API over rows with a key and a value, and the same as a dict that a person can follow."""
+"""A small API over rows with a key and a value, and the same as dicts that a person can follow."""
 
 from collections.abc import Callable
+from threading import get_ident
+from time import sleep
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -17,12 +19,27 @@ from chat.models import Session
 
 LONGEST = 50  # characters of a value
 Rows = dict[str, str]
+Browser = dict[str, Any]  # what the client's cookies and its session hold
 Answer = tuple[int, Any, str | None]  # status, body, Location
 
 
+THREADS: set[int] = set()  # on which views ran
+
+
 class Open(APIView):
+    """Takes as many milliseconds as the query says, before or after it does its work."""
+
     authentication_classes = ()
     permission_classes = (AllowAny,)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        THREADS.add(get_ident())
+        sleep(int(request.query_params.get("before", 0)) / 1000)
+
+    def finalize_response(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        sleep(int(request.query_params.get("after", 0)) / 1000)
+        return super().finalize_response(request, *args, **kwargs)
 
 
 class Collection(Open):
@@ -70,6 +87,22 @@ class Fail(Open):
         raise ValidationError("no")
 
 
+class Noisy(Open):
+    """Reads that others notice: one writes a row, one sets a cookie, one counts in the session. And one that looks."""
+
+    def get(self, request: Request, how: str, key: str) -> Response:
+        if how == "write":
+            return Item().put(request, key)
+        if how == "visit":
+            request.session["visits"] = request.session.get("visits", 0) + 1
+        response = Response(
+            {"key": request.COOKIES.get("cookie", "none"), "value": str(request.session.get("visits", 0))}
+        )
+        if how == "set":
+            response.set_cookie("cookie", key)
+        return response
+
+
 def value_of(request: Request) -> str:
     return str(request.data["value"])
 
@@ -86,13 +119,16 @@ urlpatterns = [
     path("api/rows/", Collection.as_view()),
     path("api/rows/<str:key>/", Item.as_view()),
     path("api/rows/<str:key>/<str:how>/", Fail.as_view()),
+    path("api/noisy/<str:how>/<str:key>/", Noisy.as_view()),
     path("api/batch/", include("batchapi.urls")),
 ]
 
 
-def in_dict(rows: Rows, method: str, url: str, value: str) -> Answer:
+def in_dict(rows: Rows, browser: Browser, method: str, url: str, value: str) -> Answer:
     """What the views above answer, and what they do to the rows. The body of an answer that is no 2xx is None."""
-    parts = url.strip("/").split("/")[2:]
+    kind, *parts = url.partition("?")[0].strip("/").split("/")[1:]
+    if kind == "noisy":
+        return be_noisy(rows, browser, value, *parts) if method == "GET" else (405, None, None)
     name = f"{method} {len(parts)}"
     return CALLS[name](rows, value, *parts) if name in CALLS else (405, None, None)
 
@@ -128,6 +164,17 @@ def delete_row(rows: Rows, _value: str, key: str) -> Answer:
 def fail_row(rows: Rows, value: str, key: str, how: str) -> Answer:
     rows[key] = value
     return (500 if how == "crash" else 400), None, None
+
+
+def be_noisy(rows: Rows, browser: Browser, value: str, how: str, key: str) -> Answer:
+    if how == "write":
+        return put_row(rows, value, key)
+    if how == "visit":
+        browser["visits"] = browser.get("visits", 0) + 1
+    found = {"key": browser.get("cookie", "none"), "value": str(browser.get("visits", 0))}
+    if how == "set":
+        browser["cookie"] = key
+    return 200, found, None
 
 
 CALLS: dict[str, Callable[..., Answer]] = {
