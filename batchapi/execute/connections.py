@@ -1,6 +1,6 @@
 """Database connections: left as the next sub-request would find them if it came alone, lent to lanes, given back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
@@ -79,7 +79,15 @@ def disown(lent: Mapping[str, BaseDatabaseWrapper]) -> None:
         del connections[alias]
 
 
-def connect(aliases: Iterable[str]) -> bool:
+used: set[str] = set()  # the aliases that sub-requests of this process have sent statements to
+
+
+def needed() -> set[str]:
+    """The aliases that a view is likely to ask: some view has asked them before, or their connections are pooled."""
+    return used.union(alias for alias in connections if connections.settings[alias]["OPTIONS"].get("pool"))
+
+
+def connect() -> bool:
     """On a lane's thread: be connected before work begins, or know that there is no connection to be had.
 
     Every connection is announced, also one that was open already: the last batch may have left its own settings on it.
@@ -88,7 +96,7 @@ def connect(aliases: Iterable[str]) -> bool:
         if connection.connection is not None:
             lane_opened.send_robust(None, connection=connection)
     is_announced.set(True)
-    for alias in aliases:
+    for alias in needed():
         connection = connections[alias]
         if connection.connection is None and is_exhausted(connection):
             return False
@@ -107,8 +115,17 @@ def announce(*, connection: BaseDatabaseWrapper, **_kwargs: object) -> None:
 
 def is_exhausted(connection: BaseDatabaseWrapper) -> bool:
     """Whether a pool has no connection left; to wait for one would be to wait for other batches."""
-    found: Any = getattr(connection, "pool", None)
-    if found is None:
-        return False
-    stats = found.get_stats()
-    return bool(stats.get("pool_available") == 0 and stats.get("pool_size", 0) >= stats.get("pool_max", 0))
+    stats = pool_stats(connection)
+    return stats.get("pool_available") == 0 and stats.get("pool_size", 0) >= stats.get("pool_max", 0)
+
+
+def is_waited_for() -> bool:
+    """Whether others wait for a connection while this thread holds one."""
+    held = [connection for connection in connections.all(initialized_only=True) if connection.connection is not None]
+    return any(pool_stats(connection).get("requests_waiting", 0) for connection in held)
+
+
+def pool_stats(connection: BaseDatabaseWrapper) -> dict[str, int]:
+    """What the pool of a connection tells of itself; nothing without one."""
+    pool: Any = getattr(connection, "pool", None)
+    return pool.get_stats() if pool else {}
