@@ -16,7 +16,7 @@ from batchapi.conf import Lanes
 from batchapi.exceptions import DeadlineBeforeStart, SubRequestError
 from batchapi.execute import gate, turns
 from batchapi.execute.attempt import Attempt, AttemptOver, current
-from batchapi.execute.connections import is_waited_for, used
+from batchapi.execute.connections import is_waited_for
 from batchapi.execute.dedupe import Duplicates, is_comparable, view_of
 from batchapi.execute.jar import Kept
 from batchapi.execute.lanes import Lane
@@ -175,7 +175,6 @@ class Board:
     def bring(self, lane: Lane, trying: Attempt, responses: list[SubResponse] | None) -> None:
         """The answers of an attempt; nobody wants them any more from one that was given up."""
         with self.lock:
-            used.update(connection.alias for connection in trying.used)
             lane.attempts.remove(trying)
             if trying.is_given_up:
                 if self.schedule.barrier is trying:

@@ -1,6 +1,6 @@
 """Database connections: left as the next sub-request would find them if it came alone, lent to lanes, given back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
@@ -79,15 +79,16 @@ def disown(lent: Mapping[str, BaseDatabaseWrapper]) -> None:
         del connections[alias]
 
 
-used: set[str] = set()  # the aliases that sub-requests of this process have sent statements to
+def likely_aliases(lent: Mapping[str, BaseDatabaseWrapper]) -> list[str]:
+    """What a view is likely to ask: what this batch is connected to by now, and pools, whose connections are scarce."""
+    return [
+        alias
+        for alias, connection in lent.items()
+        if connection.connection is not None or connection.settings_dict["OPTIONS"].get("pool")
+    ]
 
 
-def needed() -> set[str]:
-    """The aliases that a view is likely to ask: some view has asked them before, or their connections are pooled."""
-    return used.union(alias for alias in connections if connections.settings[alias]["OPTIONS"].get("pool"))
-
-
-def connect() -> bool:
+def connect(aliases: Iterable[str]) -> bool:
     """On a lane's thread: be connected before work begins, or know that there is no connection to be had.
 
     Every connection is announced, also one that was open already: the last batch may have left its own settings on it.
@@ -96,7 +97,7 @@ def connect() -> bool:
         if connection.connection is not None:
             lane_opened.send_robust(None, connection=connection)
     is_announced.set(True)
-    for alias in needed():
+    for alias in aliases:
         connection = connections[alias]
         if connection.connection is None and is_exhausted(connection):
             return False

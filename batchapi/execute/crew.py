@@ -16,7 +16,7 @@ from batchapi.exceptions import DeadlineBeforeStart, NoLane
 from batchapi.execute.abandoned import abandoned
 from batchapi.execute.attempt import GRACE, Attempt
 from batchapi.execute.board import Board
-from batchapi.execute.connections import connect, disown, lend, take_back
+from batchapi.execute.connections import connect, disown, lend, likely_aliases, take_back
 from batchapi.execute.lanes import Lane, Surroundings
 from batchapi.execute.stack import Stack
 from batchapi.execute.threads import pool
@@ -108,7 +108,7 @@ class Crew:
         """On the lane's own thread: work until there is nothing left."""
         try:
             with lane.connected():
-                if lane.is_first or self.join(lane, is_connected=connect()):
+                if lane.is_first or self.join(lane, is_connected=connect(likely_aliases(self.lent))):
                     self.board.drain(lane)
         except BaseException as error:  # It is the caller's: SystemExit in a view, or a mistake of ours.
             self.board.stop(error)
