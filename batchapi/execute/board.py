@@ -16,6 +16,7 @@ from batchapi.conf import Lanes
 from batchapi.exceptions import DeadlineBeforeStart, SubRequestError
 from batchapi.execute import gate, turns
 from batchapi.execute.attempt import Attempt, AttemptOver, current
+from batchapi.execute.connections import is_waited_for
 from batchapi.execute.dedupe import Duplicates, is_comparable, view_of
 from batchapi.execute.jar import Kept
 from batchapi.execute.lanes import Lane
@@ -25,6 +26,8 @@ from batchapi.execute.turns import Turn, Turnstile
 from batchapi.execute.twins import may_throttle
 from batchapi.signals import subrequest_finished
 from batchapi.statements import watcher
+
+LINGER = 0.01  # Seconds that a lane waits for work; longer than most writes take, after which there may be more.
 
 
 class Ended(NamedTuple):
@@ -56,7 +59,6 @@ class Board:
         self.schedule = Schedule(plan, is_bound=self.is_bound, is_strict=not plan.is_relaxed)
         self.ended: deque[Ended] = deque()  # for whoever collects the answers
         self.untold: deque[Ended] = deque()  # those that no lane was there to tell of
-        self.aliases: set[str] = set()  # of the connections that views have used
         self.enter_wave()
 
     # -- what a lane does
@@ -68,10 +70,13 @@ class Board:
                 copy_context().run(async_to_sync(self.work_together), lane)
             else:
                 copy_context().run(self.work, lane)
+            if not lane.is_first and is_waited_for():
+                return
 
     def take(self, lane: Lane) -> bool:
-        """Give a lane the first node that may start; waits for one. False where there will be none.
+        """Give a lane the first node that may start; waits for one. False where there will be none for it.
 
+        A lane beside the first does not wait for long: it has connections that others could use.
         Async views come together, all that may start: while one of them waits, the others go on.
         """
         with self.lock:
@@ -85,8 +90,8 @@ class Board:
                     if self.is_unwatched and self.schedule.has_work(is_first=False):
                         self.news.notify()  # There is more to do than this lane can do at once.
                     return True
-                if not self.schedule.is_over:
-                    self.work_came.wait()
+                if not self.schedule.is_over and not self.work_came.wait(None if lane.is_first else LINGER):
+                    return False
             return False
 
     def begin(self, place: int) -> Attempt:
@@ -187,7 +192,6 @@ class Board:
     def bring(self, lane: Lane, trying: Attempt, responses: list[SubResponse] | None) -> None:
         """The answers of an attempt; nobody wants them any more from one that was given up."""
         with self.lock:
-            self.aliases.update(connection.alias for connection in trying.used)
             lane.attempts.remove(trying)
             if trying.is_given_up:
                 if self.schedule.barrier is trying:

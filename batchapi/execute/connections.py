@@ -79,6 +79,15 @@ def disown(lent: Mapping[str, BaseDatabaseWrapper]) -> None:
         del connections[alias]
 
 
+def likely_aliases(lent: Mapping[str, BaseDatabaseWrapper]) -> list[str]:
+    """What a view is likely to ask: what this batch is connected to by now, and pools, whose connections are scarce."""
+    return [
+        alias
+        for alias, connection in lent.items()
+        if connection.connection is not None or connection.settings_dict["OPTIONS"].get("pool")
+    ]
+
+
 def connect(aliases: Iterable[str]) -> bool:
     """On a lane's thread: be connected before work begins, or know that there is no connection to be had.
 
@@ -107,8 +116,17 @@ def announce(*, connection: BaseDatabaseWrapper, **_kwargs: object) -> None:
 
 def is_exhausted(connection: BaseDatabaseWrapper) -> bool:
     """Whether a pool has no connection left; to wait for one would be to wait for other batches."""
-    found: Any = getattr(connection, "pool", None)
-    if found is None:
-        return False
-    stats = found.get_stats()
-    return bool(stats.get("pool_available") == 0 and stats.get("pool_size", 0) >= stats.get("pool_max", 0))
+    stats = pool_stats(connection)
+    return stats.get("pool_available") == 0 and stats.get("pool_size", 0) >= stats.get("pool_max", 0)
+
+
+def is_waited_for() -> bool:
+    """Whether others wait for a connection while this thread holds one."""
+    held = [connection for connection in connections.all(initialized_only=True) if connection.connection is not None]
+    return any(pool_stats(connection).get("requests_waiting", 0) for connection in held)
+
+
+def pool_stats(connection: BaseDatabaseWrapper) -> dict[str, int]:
+    """What the pool of a connection tells of itself; nothing without one."""
+    pool: Any = getattr(connection, "pool", None)
+    return pool.get_stats() if pool else {}

@@ -16,7 +16,7 @@ from batchapi.exceptions import DeadlineBeforeStart, NoLane
 from batchapi.execute.abandoned import abandoned
 from batchapi.execute.attempt import GRACE, Attempt
 from batchapi.execute.board import Board
-from batchapi.execute.connections import connect, disown, lend, take_back
+from batchapi.execute.connections import connect, disown, lend, likely_aliases, take_back
 from batchapi.execute.lanes import Lane, Surroundings
 from batchapi.execute.stack import Stack
 from batchapi.execute.threads import pool
@@ -85,8 +85,7 @@ class Crew:
     def open_first(self) -> None:
         """The lane with the caller's connections."""
         self.lent = lend()
-        self.start(lane := Lane(self.lent), self.lanes)
-        self.board.aliases.update(alias for alias, c in lane.borrowed.items() if c.connection is not None)
+        self.start(Lane(self.lent), self.lanes)
 
     def open_more(self) -> None:
         """As many lanes again as there are, if they have finished nothing since the last tick."""
@@ -109,7 +108,7 @@ class Crew:
         """On the lane's own thread: work until there is nothing left."""
         try:
             with lane.connected():
-                if lane.is_first or self.join(lane, is_connected=connect(tuple(self.board.aliases))):
+                if lane.is_first or self.join(lane, is_connected=connect(likely_aliases(self.lent))):
                     self.board.drain(lane)
         except BaseException as error:  # It is the caller's: SystemExit in a view, or a mistake of ours.
             self.board.stop(error)
