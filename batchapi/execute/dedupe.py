@@ -13,7 +13,7 @@ from batchapi.execute.twins import is_plain, may_throttle
 from batchapi.fingerprint import question
 
 AsyncHandler = Callable[[SubRequest], Awaitable[SubResponse]]
-COLLAPSED = ("Cache-Status", "batchapi; fwd=miss; collapsed")  # RFC 9211, section 2.4
+CACHE_STATUS, COLLAPSED = "Cache-Status", "batchapi; fwd=miss; collapsed"  # RFC 9211, section 2.4
 
 
 class Duplicates:
@@ -77,8 +77,14 @@ def is_comparable(request: SubRequest) -> bool:
 
 
 def copy_for(request: SubRequest, answer: SubResponse) -> SubResponse:
-    """An answer, for another who asked the same; marked."""
-    return replace(answer, request=request, headers=(*answer.headers, COLLAPSED))
+    """An answer, for another who asked the same; marked.
+
+    What the view said of caches behind it stays in front (RFC 9211, section 2).
+    """
+    said = [value for name, value in answer.headers if name.lower() == CACHE_STATUS.lower()]
+    others = [header for header in answer.headers if header[0].lower() != CACHE_STATUS.lower()]
+    mark = CACHE_STATUS, ", ".join([*said, COLLAPSED])
+    return replace(answer, request=request, headers=(*others, mark))
 
 
 def view_of(request: SubRequest) -> object:
