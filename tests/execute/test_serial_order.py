@@ -143,7 +143,7 @@ def test_reads_do_run_side_by_side():
     """Else all this would prove nothing. Nobody else could see a database in memory, so there is one lane."""
     start_with({"a": "x"})
     THREADS.clear()
-    items = [{"id": str(n), "method": "GET", "url": f"/api/rows/?before={n}", "body": {"value": ""}} for n in range(9)]
+    items = [{"id": str(n), "method": "GET", "url": f"/api/rows/?before=20&n={n}", "body": {"value": ""}} for n in range(9)]
     assert {told[0] for told in ask(items).values()} == {200}
     is_in_memory = connection.vendor == "sqlite" and connection.is_in_memory_db()
     assert len(THREADS) == 1 if is_in_memory else len(THREADS) > 3
