@@ -4,7 +4,6 @@ A thread cannot be stopped in Python. What can be done: cancel the query that it
 refuse the COMMIT. So what is over writes nothing more, wherever its thread may hang.
 """
 
-import asyncio
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,21 +23,21 @@ LONG = 1e6  # seconds; longer than anybody waits
 GRACE = 0.1  # seconds that a thread has to come back once its query is cancelled
 CANCEL_SECONDS = 0.5  # A cancel goes over the network; nobody waits for it longer.
 TAKES_BACK = re.compile(r"\s*(?:ROLLBACK|RELEASE)\b", re.IGNORECASE)  # may run at any time
-PAUSE = 0.001  # seconds between two looks
 
 
 class Line(Protocol):
     """The attempts of one wave, in effective order."""
 
     def is_at_the_front(self, attempt: "Attempt") -> bool:
-        """Whether the answers of all in front are final; or one of them was noisy, and this one will not count."""
-
-    def wait(self, attempt: "Attempt") -> None:
-        """Return when that is so. Raises AttemptOver."""
+        """Whether the answers of all in front are final."""
 
 
 class AttemptOver(BaseException):
     """The time of this attempt has passed; raised where its thread next asks the database for something."""
+
+
+class TooEarly(AttemptOver):
+    """It came to what others notice before those in front of it were done. It starts over when they are."""
 
 
 class Attempt:
@@ -62,6 +61,7 @@ class Attempt:
         self.request: SubRequest | None = None
         self.is_over = False
         self.is_overtaken = False  # somebody in front of it was noisy, so its answer will not count
+        self.is_early = False  # it came to what others notice before its turn, and starts over
         self.tables: set[str] = set()  # that it wrote
         self.line: Line | None = None  # it stands in
         self.is_done = False  # its thread has gone on to something else
@@ -114,20 +114,15 @@ class Attempt:
             raise AttemptOver
 
     def stop_if_overtaken(self) -> None:
-        """Raise AttemptOver if its answer will not count; but not if it did what is not to be done again."""
-        if self.is_overtaken and not self.has_effects:
+        """Raise AttemptOver if its answer will not count."""
+        if self.is_overtaken:
             raise AttemptOver
 
-    def come_to_the_front(self) -> None:
-        """Before what others notice and cannot be taken back: wait for all in front. Raises AttemptOver."""
-        if self.line:
-            self.line.wait(self)
-
-    async def come_to_the_front_async(self) -> None:
-        """The same where those in front may need this very thread."""
-        while self.line and not self.line.is_at_the_front(self):
-            self.check()
-            await asyncio.sleep(PAUSE)
+    def need_turn(self) -> None:
+        """Before what others notice and cannot be taken back. Raises TooEarly unless all in front are done."""
+        if self.line and not self.line.is_at_the_front(self):
+            self.is_early = True
+            raise TooEarly
 
     def in_time_or_over(self, answer: Answer) -> Answer:
         """An answer that came in time. Raises AttemptOver for one that did not, even where nobody is stopped."""
@@ -149,6 +144,8 @@ class Attempt:
         if not TAKES_BACK.match(sql):
             with self.in_time():
                 self.stop_if_overtaken()
+                if is_write:
+                    self.need_turn()
                 self.used.add(connection)
                 self.has_written |= is_write
                 self.has_effects |= is_write

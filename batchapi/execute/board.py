@@ -161,16 +161,8 @@ class Board:
         )
 
     def is_at_the_front(self, attempt: Attempt) -> bool:
-        """Whether the answers of all in front are final; or one of them was noisy, and this one will not count."""
-        return self.is_relaxed or attempt.is_overtaken or self.wave.given >= attempt.place
-
-    def wait(self, attempt: Attempt) -> None:
-        """Return when that is so. Raises AttemptOver."""
-        with self.lock:
-            self.work_came.wait_for(lambda: self.is_stopped or self.is_at_the_front(attempt), attempt.remaining())
-        attempt.stop_if_overtaken()
-        if not self.is_at_the_front(attempt):
-            raise AttemptOver
+        """Whether the answers of all in front are final."""
+        return self.is_relaxed or self.wave.given >= attempt.place
 
     def is_parked(self, place: int, request: SubRequest) -> bool:
         """Whether a sub-request need not run now, since an equal one does. Notes the answer if that is done already.
@@ -198,7 +190,11 @@ class Board:
                     self.schedule.barrier = None  # It has come back, so what comes after it may begin.
                     self.work_came.notify_all()
                 return
-            ended = [] if responses is None else self.note(trying, responses)
+            if trying.is_early:
+                self.schedule.put_back(trying.place)
+                ended = self.go_on()
+            else:
+                ended = [] if responses is None else self.note(trying, responses)
         self.tell(ended)
 
     # -- what both sides do, under the lock
@@ -217,7 +213,7 @@ class Board:
         self.cookies[place] = trying.cookies if trying.is_deferred else []
         if self.is_relaxed:
             jar.keep(*self.cookies.pop(place))
-        self.schedule.finish(place, responses, is_noisy=is_noisy, is_settled=trying.has_effects)
+        self.schedule.finish(place, responses, is_noisy=is_noisy)
         self.finished += 1
         self.overtake(wave.void)
         return self.go_on()

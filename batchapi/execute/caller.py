@@ -78,7 +78,7 @@ class Caller:
             and (session.accessed or settings.SESSION_SAVE_EVERY_REQUEST)
         ):
             if session.modified or settings.SESSION_SAVE_EVERY_REQUEST:
-                attempt.this().come_to_the_front()
+                attempt.this().need_turn()
             attempt.this().has_effects |= session.modified
             response = self.session_middleware.process_response(request, response)
         with (trying := attempt.this()).in_time():  # Too late, it would leave a cookie that the client never gets.

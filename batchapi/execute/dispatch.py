@@ -128,8 +128,6 @@ class Dispatch:
         await sync_to_async(self.caller.introduce)(request)
         response = await self.async_view_handler.async_chain(request)
         attempt.this().check()
-        if getattr(request, "session", None) is not None and request.session.accessed:
-            await attempt.this().come_to_the_front_async()
         return await sync_to_async(self.caller.part)(request, response)
 
     def close(self, subrequest: SubRequest, request: HttpRequest, response: Any) -> SubResponse:

@@ -9,7 +9,7 @@ from batchapi.batch import Node, Plan, SubRequest, SubResponse
 from batchapi.conf import Lanes
 from batchapi.exceptions import ConditionFalse, DependencyFailed, SubRequestError, TimedOut
 from batchapi.execute.atomic import rolled_back
-from batchapi.execute.attempt import Attempt, AttemptOver
+from batchapi.execute.attempt import Attempt, AttemptOver, TooEarly
 from batchapi.execute.stack import Stack
 from batchapi.problem import problem_response
 from batchapi.signals import subrequest_started
@@ -75,6 +75,8 @@ class Run:
         begun = self.begin(request, attempt)
         try:
             response = attempt.in_time_or_over(self.stack.handler(request))
+        except TooEarly:
+            raise
         except AttemptOver:
             response = self.timed_out(request, attempt)
         return self.end(response, attempt, begun=begun)
@@ -84,6 +86,8 @@ class Run:
         begun = await sync_to_async(self.begin)(request, attempt)
         try:
             response = attempt.in_time_or_over(await self.stack.async_handler(request))
+        except TooEarly:
+            raise
         except (AttemptOver, CancelledError):
             response = self.timed_out(request, attempt)
         return self.end(response, attempt, begun=begun)

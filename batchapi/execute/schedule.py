@@ -22,7 +22,6 @@ class Wave:
         self.ready_bound: list[int] = []  # a heap, of places for the first lane
         self.running: set[int] = set()
         self.done: dict[int, list[SubResponse]] = {}
-        self.settled: set[int] = set()  # what they did is not to be done again
         self.void: set[int] = set()  # of those that run, the ones that began too early to count
         self.parked: dict[int, list[int]] = defaultdict(list)  # duplicates, by the place whose answer they wait for
         self.is_serial = False
@@ -75,23 +74,20 @@ class Wave:
         self.running.discard(place)
         self.parked[leader].append(place)
 
-    def finish(self, place: int, responses: list[SubResponse], *, is_noisy: bool, is_settled: bool) -> None:
+    def finish(self, place: int, responses: list[SubResponse], *, is_noisy: bool) -> None:
         """Note the answers of a node.
 
         One that only read is not to be noticed by those beside it. If it was noisy all the same (it wrote, or set a
         cookie), those after it that have begun would have seen that, had they run one by one: their answers do not
-        count, and the rest of the wave runs one by one. Those that are settled, as they wrote, are not run again.
+        count, and the rest of the wave runs one by one.
         """
         self.running.discard(place)
         for duplicate in self.parked.pop(place, ()):
             self.free(duplicate)
-        is_void = place in self.void
-        self.void.discard(place)
-        if is_void and not is_settled:
+        if place in self.void:
+            self.void.discard(place)
             return
         self.done[place] = responses
-        if is_settled:
-            self.settled.add(place)
         if is_noisy and self.is_strict and len(self.nodes) > 1:
             self.go_serial(place)
         for dependant in self.dependants[place]:
@@ -103,8 +99,14 @@ class Wave:
         """Take back what began before somebody in front of it was done."""
         self.is_serial = True
         self.void |= {other for other in self.running if other > place}
-        for other in [other for other in self.done if other > place and other not in self.settled]:
+        for other in [other for other in self.done if other > place]:
             del self.done[other]
+
+    def put_back(self, place: int) -> None:
+        """One that came to what others notice before its turn begins again when all in front are done."""
+        self.is_serial = True
+        self.running.discard(place)
+        self.void.discard(place)
 
     def refuse_rest(self, refuse: Callable[[Node], list[SubResponse]]) -> None:
         """Answer for every node that has not begun, or has to begin again."""
@@ -140,11 +142,14 @@ class Schedule:
         """Whether a lane would find something to do."""
         return self.barrier is None and self.wave.has_work(is_first=is_first)
 
-    def finish(
-        self, place: int, responses: list[SubResponse], *, is_noisy: bool = False, is_settled: bool = False
-    ) -> None:
+    def finish(self, place: int, responses: list[SubResponse], *, is_noisy: bool = False) -> None:
         """Note the answers of a node, and move on to the next wave after the last one."""
-        self.wave.finish(place, responses, is_noisy=is_noisy, is_settled=is_settled)
+        self.wave.finish(place, responses, is_noisy=is_noisy)
+        self.go_on()
+
+    def put_back(self, place: int) -> None:
+        """Have a node begin again in its turn."""
+        self.wave.put_back(place)
         self.go_on()
 
     def refuse_rest(self, refuse: Callable[[Node], list[SubResponse]]) -> None:

@@ -90,7 +90,7 @@ class InTurn:
         self.get_response = get_response
 
     def __call__(self, request: SubRequest) -> SubResponse:
-        """Wait, if need be. Raises AttemptOver."""
+        """Raises TooEarly where somebody in front is not done."""
         turn = turns.current.get()
         if turn is not None and request.route is not None:
             view = request.route.match.func
@@ -98,7 +98,7 @@ class InTurn:
             if not may_throttle(view):
                 turn.leave()
             elif not is_plain(view):
-                attempt.this().come_to_the_front()  # Run once more, it would count once more.
+                attempt.this().need_turn()  # Run twice, it would count twice.
         return self.get_response(request)
 
 

@@ -48,7 +48,6 @@ class Lanes:
         self.running: dict[int, int] = {}  # since when, by place in the present wave
         self.finals: dict[str, SubResponse] = {}
         self.noisy: dict[str, int] = {}  # when those were done that others could notice
-        self.settled: set[str] = set()  # those that are not to be done again
         self.is_refused = False
 
     def may_do(self) -> list[str]:
@@ -80,17 +79,19 @@ class Lanes:
             wave.park(place, leader)
 
     def end(self, place: int, kind: str) -> None:
-        """One is done. It was noisy, if it set a cookie; and settled, if it wrote."""
+        """One is done, and was noisy or quiet; or came to a write before its turn."""
         wave = self.schedule.wave
         request = wave.nodes[place].members[0]
         since = self.running.pop(place)
-        if kind == "settled":
-            self.settled.add(request.key)
-        if kind == "settled" or (kind == "noisy" and place not in wave.void):
+        if kind == "early":
+            assert wave.given < place or not wave.is_strict
+            self.schedule.put_back(place)
+            return self.collect()
+        if kind == "noisy" and place not in wave.void:
             self.noisy[request.key] = next(self.clock)
         told = SubResponse(request=request, status=200, headers=(("since", str(since)),))
-        self.schedule.finish(place, [told], is_noisy=kind != "quiet", is_settled=kind == "settled")
-        self.collect()
+        self.schedule.finish(place, [told], is_noisy=kind == "noisy")
+        return self.collect()
 
     def refuse(self) -> None:
         """Nothing more begins."""
@@ -107,10 +108,10 @@ class Lanes:
         assert self.schedule.is_over == (len(self.finals) == len(self.plan.order))
 
     def check_serial_order(self) -> None:
-        """An answer was begun after all in front that could be noticed, but for one that wrote: that stands."""
+        """An answer was begun after all in front that could be noticed."""
         for wave in self.plan.waves:
             for place, node in enumerate(wave):
-                if (since := dict(self.finals[node.key].headers).get("since")) and node.key not in self.settled:
+                if since := dict(self.finals[node.key].headers).get("since"):
                     assert all(int(since) > self.noisy.get(other.key, 0) for other in wave[:place])
 
 
@@ -127,8 +128,10 @@ def test_whatever_lanes_do_all_are_answered_once_and_in_order(plan: Plan, bound:
                 place, leader = data.draw(st.permutations(sorted(lanes.running)))[:2]
                 lanes.park(place, leader)
             case "ends":
-                kind = data.draw(st.sampled_from(["quiet", "quiet", "noisy", "settled"]))
-                lanes.end(data.draw(st.sampled_from(sorted(lanes.running))), kind)
+                place = data.draw(st.sampled_from(sorted(lanes.running)))
+                is_early = not plan.is_relaxed and lanes.schedule.wave.given < place
+                kinds = ["quiet", "quiet", "noisy", *["early"] * is_early]
+                lanes.end(place, data.draw(st.sampled_from(kinds)))
             case "refuse":
                 if data.draw(st.integers(0, 9)) == 0:
                     lanes.refuse()
@@ -160,7 +163,7 @@ def test_one_that_would_have_to_run_again_is_refused_too():
     lanes = Lanes(make_plan([[], []]))
     lanes.take(is_first=True)
     lanes.take(is_first=False)
-    lanes.end(0, "settled")
+    lanes.end(0, "noisy")
     lanes.refuse()
     lanes.end(1, "quiet")
     assert [lanes.finals[key].status for key in "01"] == [200, 503]
@@ -171,8 +174,9 @@ def test_one_that_is_noisy_later_takes_back_what_an_earlier_noise_had_left():
     for _ in range(3):
         lanes.take(is_first=False)
     lanes.end(1, "quiet")
-    lanes.end(2, "settled")
-    lanes.end(0, "settled")
-    lanes.take(is_first=True)
-    lanes.end(1, "quiet")
+    lanes.end(2, "noisy")
+    lanes.end(0, "noisy")
+    for place in (1, 2):
+        lanes.take(is_first=True)
+        lanes.end(place, "quiet")
     lanes.check_serial_order()
