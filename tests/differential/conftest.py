@@ -19,6 +19,13 @@ def template(tmp_path_factory: pytest.TempPathFactory, django_db_blocker) -> Pat
     return path
 
 
+@pytest.fixture
+def loose_harness(template: Path, tmp_path: Path, django_db_blocker) -> Iterator[Harness]:
+    """A harness that does not mind in which order things are logged, nor how often."""
+    with django_db_blocker.unblock(), open_stage(template, tmp_path / "stage.sqlite3") as stage:
+        yield Harness.on(stage, is_loose=True)
+
+
 @pytest.fixture(params=[False, True], ids=["autocommit", "atomic"])
 def harness(request: pytest.FixtureRequest, template: Path, tmp_path: Path, django_db_blocker) -> Iterator[Harness]:
     """A harness on a fresh database."""

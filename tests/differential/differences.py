@@ -23,6 +23,7 @@ NOT_IN_A_RECORD = {  # Of bytes that are not in the answer; cookies are compared
 }
 PROBLEM = "application/problem+json"
 PAGES = {"not_found": b"<h1>Not Found</h1>", "crashed": b"<h1>Server Error (500)</h1>"}  # where we have a problem
+COPY = "batchapi; fwd=miss; collapsed"  # the mark of a copy, in Cache-Status
 BODILESS = (204, 304)
 TOLD = re.compile(rb'"(?:token|CSRF_COOKIE|csrftoken|sessionid)"[:,] ?"([0-9A-Za-z]+)"')  # in the bodies of the zoo
 
@@ -54,13 +55,19 @@ def of_headers(ask: Ask, alone: Answer, record: Record) -> Iterator[str]:
     expected = {name.title(): value for name, value in alone.headers if name.title() not in NOT_IN_A_RECORD}
     if ask.method == "HEAD" or not alone.body or alone.status in BODILESS:
         expected.pop("Content-Type", None)
-    found = dict(record.members["headers"])
+    found = unmarked(record.members["headers"])
     missing = vary_of(expected) - vary_of(found) - VARY_OF_MIDDLEWARE
     if missing or vary_of(found) - vary_of(expected):
         yield f"Vary {expected.get('Vary')} alone, {found.get('Vary')} together"
     for name in sorted((expected.keys() | found.keys()) - {"Vary"}):
         if expected.get(name) != found.get(name) and not (name in OF_MIDDLEWARE and name not in found):
             yield f"{name}: {expected.get(name)!r} alone, {found.get(name)!r} together"
+
+
+def unmarked(headers: dict[str, str]) -> dict[str, str]:
+    """The headers of a copy as those of the answer that it is a copy of; any other headers as they are."""
+    said = headers.get("Cache-Status", "").removesuffix(COPY).removesuffix(", ")
+    return {**headers, "Cache-Status": said} if said else {n: v for n, v in headers.items() if v != COPY}
 
 
 def vary_of(headers: dict[str, str]) -> set[str]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier
+from time import sleep
 from typing import Any
 
 import time_machine
@@ -20,6 +22,8 @@ from django.db import connections
 from django.http import HttpResponse
 from django.test import override_settings
 
+from batchapi.execute.threads import pool
+from batchapi.signals import subrequest_started
 from tests.views import happened
 
 NOW = datetime(2024, 5, 5, 12, tzinfo=UTC)
@@ -115,19 +119,54 @@ def listening(log: Log) -> Iterator[None]:
 
 
 @contextmanager
-def on_database(path: Path, **settings: object) -> Iterator[None]:
+def on_database(path: Path, alias: str = "default", **settings: object) -> Iterator[None]:
     """Have this thread's default connection, and all that it opens from now on, lead to a SQLite file of our own."""
-    usual, connection = connections.settings["default"], connections["default"]
+    usual, connection = connections.settings[alias], connections[alias]
     own = {"ENGINE": "django.db.backends.sqlite3", "NAME": path, "CONN_MAX_AGE": None, **settings}
     own["OPTIONS"] = {**usual["OPTIONS"], "init_command": "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF"}
-    connections.settings["default"] = {**usual, **own}
-    del connections["default"]
+    connections.settings[alias] = {**usual, **own}
+    del connections[alias]
     try:
         yield
     finally:
-        connections["default"].close()
-        connections.settings["default"] = usual
-        connections["default"] = connection
+        connections[alias].close()
+        connections.settings[alias] = usual
+        connections[alias] = connection
+
+
+@contextmanager
+def on_lanes(path: Path, subset: set[int]) -> Iterator[None]:
+    """Have batches run on several lanes: no database is in memory, and those in the subset take their time."""
+
+    def take_time(*, request: Any, **_: Any) -> None:
+        if request.index in subset:
+            sleep(0.004)  # Twice the time after which a lane that has finished nothing gets company.
+
+    forget_connections_of_lanes()  # They lead to where they led when they were made.
+    subrequest_started.connect(take_time)
+    try:
+        with on_database(path, "other"):
+            yield
+    finally:
+        subrequest_started.disconnect(take_time)
+        forget_connections_of_lanes()
+
+
+def forget_connections_of_lanes() -> None:
+    """Have each thread that serves as a lane make its connections anew."""
+    while pool.working:
+        sleep(0.001)
+    together = Barrier(len(pool.resting) + 1, timeout=10)
+
+    def forget() -> None:
+        for connection in connections.all(initialized_only=True):
+            connection.close()
+            del connections[connection.alias]
+        together.wait()
+
+    for _ in range(together.parties - 1):
+        pool.start(forget)
+    together.wait()
 
 
 @contextmanager

@@ -1,23 +1,30 @@
 """A batch answers as the same requests would have been answered alone."""
 
+from pathlib import Path
+
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from django.conf import settings
+from django.test import override_settings
+from hypothesis import HealthCheck, event, given
+from hypothesis import settings as profile
+from hypothesis import strategies as st
 
 from tests.differential.arms import Answer
 from tests.differential.asks import Ask, Caller
 from tests.differential.cast import CALLERS
 from tests.differential.harness import Harness
+from tests.differential.stage import on_lanes
 from tests.differential.strategies import ZOO, callers, sequences
 
 # A server would not iterate an async stream without a word either.
 pytestmark = pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
 # One stage serves all examples: each of them puts it back.
-one_stage = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors])
+one_stage = profile(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors])
 
 
 # By everybody takes two minutes: that is for CI and for a deep look.
 FEW = ("nobody", "alice by session")
-TOURISTS = CALLERS if settings().max_examples > 50 else [caller for caller in CALLERS if caller.name in FEW]
+TOURISTS = CALLERS if profile().max_examples > 50 else [caller for caller in CALLERS if caller.name in FEW]
 
 
 @pytest.mark.parametrize("caller", TOURISTS, ids=repr)
@@ -41,6 +48,29 @@ def failure(harness: Harness, caller: Caller, asks: list[Ask]) -> AssertionError
 def test_any_sequence_is_answered_as_one_by_one(harness: Harness, caller: Caller, asks: list[Ask]):
     """Whatever Hypothesis thinks of."""
     harness.check(caller, asks, reached=tell)
+
+
+@one_stage
+@given(caller=callers, asks=sequences(), late=st.sets(st.integers(0, 11)))
+def test_so_it_is_on_several_lanes(
+    loose_harness: Harness, tmp_path: Path, caller: Caller, asks: list[Ask], late: set[int]
+):
+    """Some take their time, so that those behind them run beside them."""
+    with on_lanes(tmp_path / "other.sqlite3", late):
+        loose_harness.check(caller, asks)
+
+
+@one_stage
+@given(caller=callers, asks=sequences(), times=st.lists(st.integers(1, 3), min_size=12, max_size=12))
+def test_so_are_copies_of_an_answer(loose_harness: Harness, caller: Caller, asks: list[Ask], times: list[int]):
+    """Reads that come more than once, of which one may run and the others be copies with a mark."""
+    repeated = [ask for ask, n in zip(asks, times, strict=False) for _ in range(n if is_plain_read(ask) else 1)]
+    with override_settings(BATCHAPI={**settings.BATCHAPI, "ENABLE_DEDUPLICATION": True}):
+        loose_harness.check(caller, repeated)
+
+
+def is_plain_read(ask: Ask) -> bool:
+    return ask.method in ("GET", "HEAD", "OPTIONS") and not ask.depends_on
 
 
 def tell(ask: Ask, answer: Answer) -> None:

@@ -3,6 +3,8 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+from threading import get_ident
 from typing import Any
 from urllib.parse import unquote
 
@@ -12,12 +14,15 @@ from django.test import override_settings
 from django.urls import get_resolver
 from django.urls.resolvers import URLResolver
 
+from batchapi.signals import subrequest_started
 from chat.urls import urlpatterns as of_the_chat
 from tests.differential import spoilers
-from tests.differential.arms import ask_alone
+from tests.differential.arms import ask_alone, ask_together
 from tests.differential.asks import Ask
 from tests.differential.cast import CALLERS
+from tests.differential.differences import COPY
 from tests.differential.harness import Harness
+from tests.differential.stage import on_lanes
 from tests.differential.strategies import ZOO
 from tests.urls import zoo
 
@@ -65,6 +70,37 @@ def test_a_batch_without_csrf_checks_is_found(harness: Harness):
     harness.check(caller, [ask])
     with spoilt_by("without_csrf"), pytest.raises(AssertionError, match="status 403 alone, 200 together"):
         harness.check(caller, [ask])
+
+
+def test_lanes_do_open(loose_harness: Harness, tmp_path: Path):
+    """Else what is compared on several lanes would be what is compared on one."""
+    threads = set()
+
+    def hear(**_: Any) -> None:
+        threads.add(get_ident())
+
+    subrequest_started.connect(hear)
+    try:
+        with on_lanes(tmp_path / "other.sqlite3", set(range(8))):
+            loose_harness.check(ALICE, [Ask(url=f"/api/t/who/?{n}") for n in range(8)])
+    finally:
+        subrequest_started.disconnect(hear)
+    assert len(threads) > 2
+
+
+def test_copies_are_made(loose_harness: Harness):
+    """And nothing but their mark tells them apart."""
+    reads = [
+        Ask(url="/api/t/who/"),
+        Ask(url="/api/t/who/"),
+        Ask(url="/api/t/limited/both/"),
+        Ask(url="/api/t/limited/both/"),
+    ]
+    with override_settings(BATCHAPI={**settings.BATCHAPI, "ENABLE_DEDUPLICATION": True}):
+        loose_harness.check(ALICE, reads)
+        loose_harness.stage.set()
+        records, _ = ask_together(loose_harness.together, ALICE, reads)
+    assert [record.members["headers"].get("Cache-Status") for record in records] == [None, COPY, None, COPY]
 
 
 def test_every_caller_is_who_it_says(harness: Harness):
