@@ -1,19 +1,22 @@
 """What makes two sub-requests the same question."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
+from functools import lru_cache
 
 from batchapi.batch import SubRequest
 
 IGNORED = frozenset({"user-agent", "referer", "traceparent", "tracestate", "x-request-id", "x-correlation-id"})
 
 
-def question(request: SubRequest, *, ignores: Iterable[str] = ()) -> Hashable:
-    """What a view can see of a sub-request besides what all of its batch have in common.
+@lru_cache(maxsize=8)
+def unseen_names(ignores: tuple[str, ...]) -> frozenset[str]:
+    """The CGI names of the headers that make no difference to any view: those of the built-in list, and some more."""
+    return frozenset(cgi_name(name) for name in IGNORED.union(ignores))
 
-    `ignores` names headers, added to the built-in list, that make no difference to any view.
-    """
+
+def question(request: SubRequest, *, unseen: frozenset[str]) -> Hashable:
+    """What a view can see of a sub-request besides what all of its batch have in common, without the unseen headers."""
     assert request.route is not None, "what has no route asks no view"
-    unseen = {cgi_name(name) for name in IGNORED.union(ignores)}
     headers = tuple(sorted(item for item in request.headers.items() if item[0] not in unseen))
     return (request.method, request.route.path, request.route.query, request.route.location, headers, request.body)
 

@@ -91,8 +91,13 @@ class Attempt:
         """Whether its time has passed, noticed by somebody or not."""
         return self.is_over or monotonic() >= self.ends_at
 
-    def begin_request(self, request: SubRequest | None, *, ends_at: float) -> None:
-        """The time of a sub-request begins; None for what comes between and after those of a group."""
+    def end_request(self, *, ends_at: float) -> None:
+        """A sub-request is answered; what may still come, such as the COMMIT of its group, has until then."""
+        with self.lock:
+            self.request, self.ends_at = None, ends_at
+
+    def begin_request(self, request: SubRequest, *, ends_at: float) -> None:
+        """The time of a sub-request begins."""
         with self.lock:
             self.request, self.ends_at = request, ends_at
         if self.hurry:

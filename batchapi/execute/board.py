@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextvars import copy_context
-from functools import partial
+from functools import cache, partial
 from threading import Condition, Lock
 from time import monotonic
 from typing import NamedTuple
@@ -121,7 +121,10 @@ class Board:
             return [request]
         if self.is_parked(trying.place, request):
             return None
-        turns.current.set(self.turn_of(trying.place))
+        if may_throttle(view_of(request)):
+            turns.current.set(self.turn_of(trying.place))
+        else:
+            self.turnstile.leave(trying.place)
         return [self.run.call(request, trying)]
 
     async def work_together(self, lane: Lane) -> None:
@@ -157,7 +160,7 @@ class Board:
             self.has_lanes
             and self.run.stack.has_async
             and not node.is_group
-            and iscoroutinefunction(view_of(node.members[0]))
+            and is_async_view(view_of(node.members[0]))
         )
 
     def is_at_the_front(self, attempt: Attempt) -> bool:
@@ -169,7 +172,7 @@ class Board:
 
         Only one in front will do: one that comes later may itself be waiting for this one.
         """
-        if not self.run.stack.has_copies or not is_comparable(request):
+        if not self.run.stack.has_copies or len(self.wave.nodes) == 1 or not is_comparable(request):
             return False
         with self.lock:
             leader = self.duplicates.leader_of(place, request)
@@ -204,18 +207,22 @@ class Board:
         wave, place, jar = self.wave, trying.place, self.run.stack.jar
         self.run.note(wave.nodes[place], responses)
         self.turnstile.leave(place)
-        is_noisy = trying.has_effects or (trying.is_deferred and jar.would_notice(trying.cookies))
+        is_noisy = trying.has_effects or (
+            trying.is_deferred and bool(trying.cookies) and jar.would_notice(trying.cookies)
+        )
         if is_noisy or not wave.nodes[place].is_safe:
             self.duplicates.forget()
         elif len(responses) == 1:
             self.duplicates.keep(place, responses[0])
-        self.run.stack.outdate(frozenset(trying.tables))
+        if trying.tables:
+            self.run.stack.outdate(frozenset(trying.tables))
         self.cookies[place] = trying.cookies if trying.is_deferred else []
         if self.is_relaxed:
             jar.keep(*self.cookies.pop(place))
         self.schedule.finish(place, responses, is_noisy=is_noisy)
         self.finished += 1
-        self.overtake(wave.void)
+        if wave.void:
+            self.overtake(wave.void)
         return self.go_on()
 
     def overtake(self, places: Iterable[int]) -> None:
@@ -304,6 +311,12 @@ def enter(trying: Attempt) -> Node:
     watcher.set(trying)
     assert trying.node is not None
     return trying.node
+
+
+@cache
+def is_async_view(view: object) -> bool:
+    """Whether a view is a coroutine function."""
+    return iscoroutinefunction(view)
 
 
 def may_be_throttled(node: Node) -> bool:

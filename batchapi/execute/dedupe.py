@@ -10,7 +10,7 @@ from dataclasses import replace
 from batchapi.batch import Handler, SubRequest, SubResponse
 from batchapi.execute import gate
 from batchapi.execute.twins import is_plain, may_throttle
-from batchapi.fingerprint import question
+from batchapi.fingerprint import question, unseen_names
 
 AsyncHandler = Callable[[SubRequest], Awaitable[SubResponse]]
 CACHE_STATUS, COLLAPSED = "Cache-Status", "batchapi; fwd=miss; collapsed"  # RFC 9211, section 2.4
@@ -20,13 +20,13 @@ class Duplicates:
     """The questions of one wave, and who asked first. Whoever calls it holds the lock."""
 
     def __init__(self, *, ignores: Iterable[str]) -> None:
-        self.ignores = tuple(ignores)
+        self.unseen = unseen_names(tuple(ignores))
         self.leaders: dict[Hashable, int] = {}
         self.answers: dict[int, SubResponse] = {}  # that may be copied
 
     def leader_of(self, place: int, request: SubRequest) -> int:
         """The place that asked this question first; a place of its own if nobody did."""
-        return self.leaders.setdefault(question(request, ignores=self.ignores), place)
+        return self.leaders.setdefault(question(request, unseen=self.unseen), place)
 
     def keep(self, place: int, response: SubResponse) -> None:
         """Let others have copies: not of what a view sets, nor of a fault or refusal that may be gone the next time."""

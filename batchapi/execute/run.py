@@ -100,7 +100,7 @@ class Run:
 
     def end(self, response: SubResponse, attempt: Attempt, *, begun: float) -> SubResponse:
         """It is answered. The COMMIT of a group may still come, and is bounded by the batch's own time."""
-        attempt.begin_request(None, ends_at=self.deadline)
+        attempt.end_request(ends_at=self.deadline)
         self.seconds[response.request.key] = perf_counter() - begun
         return response
 

@@ -84,7 +84,7 @@ def may_throttle(view: Any) -> bool:
 
 
 class InTurn:
-    """Has a view run in turn as a whole, if it may throttle and cannot be looked into."""
+    """Has a view that may throttle, and cannot be looked into, run in turn as a whole."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -95,9 +95,7 @@ class InTurn:
         if turn is not None and request.route is not None:
             view = request.route.match.func
             turn.begin()
-            if not may_throttle(view):
-                turn.leave()
-            elif not is_plain(view):
+            if not is_plain(view):
                 attempt.this().need_turn()  # Run twice, it would count twice.
         return self.get_response(request)
 
