@@ -21,6 +21,7 @@ Answer = TypeVar("Answer")
 Outcome = Literal["none", "rolled_back", "committed", "unknown"]
 LONG = 1e6  # seconds; longer than anybody waits
 GRACE = 0.1  # seconds that a thread has to come back once its query is cancelled
+CANCELS = 4  # So many are sent in that time: one that comes just before its query begins does nothing.
 CANCEL_SECONDS = 0.5  # A cancel goes over the network; nobody waits for it longer.
 TAKES_BACK = re.compile(r"\s*(?:ROLLBACK|RELEASE)\b", re.IGNORECASE)  # may run at any time
 
@@ -51,7 +52,8 @@ class Attempt:
         self.is_over = False
         self.is_done = False  # its thread has gone on to something else
         self.is_given_up = False  # its thread did not come back in time, and it was answered without
-        self.cancelled_at: float | None = None  # by time.monotonic()
+        self.cancels = 0  # how often it was told to come back
+        self.cancelled_at = 0.0  # the first time, by time.monotonic()
         self.interrupt: Callable[[], object] | None = None  # ends what is not in the database: an async view
         self.has_written = False
         self.is_committed = False  # something that it wrote
@@ -85,8 +87,15 @@ class Attempt:
 
     @property
     def next_step_at(self) -> float:
-        """When whoever keeps time must see to it: at its end, and again when its thread should have come back."""
-        return self.ends_at if self.cancelled_at is None else self.cancelled_at + GRACE
+        """When whoever keeps time must see to it: at its end, and then again until its thread should have come back."""
+        if self.is_given_up:
+            return float("inf")
+        return self.cancelled_at + self.cancels * GRACE / CANCELS if self.cancels else self.ends_at
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its thread has been told to come back, and does not."""
+        return self.cancels >= CANCELS
 
     def remaining(self) -> float:
         """Seconds that are left to it; not infinite, as `threading` would refuse that."""
@@ -97,6 +106,11 @@ class Attempt:
         if self.is_enforced and self.is_late:
             self.is_over = True
             raise AttemptOver
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it is kept from going on."""
+        return self.is_enforced and self.is_over
 
     def in_time_or_over(self, answer: Answer) -> Answer:
         """An answer that came in time. Raises AttemptOver for one that did not, even where nobody is stopped."""
@@ -127,21 +141,33 @@ class Attempt:
         with self.lock:
             self.is_committed |= self.is_flying and is_write and is_done
             self.is_flying = False
-            if self.is_over and not is_done:
+            if self.is_ended and not is_done:
                 raise AttemptOver
 
     def commit(self, connection: BaseDatabaseWrapper, commit: Callable[[], None]) -> None:
-        """COMMIT in time, else roll back: Django does so only after errors of the database."""
+        """COMMIT in time, else roll back. Raise AttemptOver in place of the error of one that was cancelled."""
         try:
             with self.in_time():
                 self.is_flying = self.has_written
-        except AttemptOver:
-            connection.rollback()
+            commit()
+        except (AttemptOver, Error):
+            connection.rollback()  # If that raises as well, nobody knows what became of a COMMIT that was sent.
+            with self.lock:
+                self.is_flying = False
+            if self.is_ended:
+                raise AttemptOver from None
             raise
-        commit()  # If it raises, it was sent, and nobody knows.
         with self.lock:
             self.is_committed |= self.has_written
             self.is_flying = False
+
+    def close(self, connection: BaseDatabaseWrapper, close: Callable[[], None]) -> None:
+        """Close a connection; for good if it was sent a cancel, so that no pool hands it to anybody else."""
+        with self.lock:  # Nobody cancels meanwhile.
+            raw: Any = connection.connection
+            if connection in self.cancelled and connection.vendor == "postgresql" and raw is not None:
+                raw.close()
+        close()
 
     # -- ending it, from another thread
 
@@ -152,21 +178,29 @@ class Attempt:
         connections that were sent one are closed.
         """
         with self.lock:
+            if not self.is_late:
+                return  # It has gone on to the next member of its group.
+            self.cancelled_at = self.cancelled_at or monotonic()
+            self.cancels += 1
             if self.is_done:
                 return
             self.is_over = True
-            for connection in self.used - self.cancelled:
+            for connection in self.used:
                 self.cancelled.add(connection)
                 cancel_query(connection)
-            if self.interrupt:
+            if self.interrupt and self.cancels == 1:
                 self.interrupt()
 
     def finish(self) -> None:
-        """On its own thread, last of all: close the connections that were sent a cancel; from here on none is sent."""
+        """On its own thread: from here on no cancel is sent."""
         with self.lock:
             self.is_done = True
+
+    def close_cancelled(self) -> None:
+        """On its own thread, last of all: close the connections that were sent a cancel."""
         for connection in self.cancelled:
-            close_for_good(connection)
+            with suppress(Error):
+                connection.close()
 
 
 def is_autocommit(connection: BaseDatabaseWrapper) -> bool:
@@ -184,14 +218,6 @@ def cancel_query(connection: BaseDatabaseWrapper) -> None:
             raw.cancel()
         elif connection.vendor == "sqlite":
             raw.interrupt()
-
-
-def close_for_good(connection: BaseDatabaseWrapper) -> None:
-    """Close a connection so that no pool hands it to anybody else."""
-    with suppress(Error):
-        if connection.vendor == "postgresql" and connection.connection is not None:
-            connection.connection.close()
-        connection.close()
 
 
 current: ContextVar[Attempt | None] = ContextVar("batchapi_attempt", default=None)

@@ -113,12 +113,16 @@ class Run:
 
     def given_up(self, node: Node, attempt: Attempt) -> list[SubResponse]:
         """The answers of a node whose thread did not come back."""
-        if attempt.request is None or attempt.is_flying:  # The COMMIT of a group hangs.
+        running = attempt.request  # Read once: its thread may go on meanwhile.
+        called = [member for member in node.members if member.key in self.seconds]
+        if attempt.is_flying or (running is None and len(called) == len(node.members)):  # The COMMIT of a group hangs.
             return [self.timed_out(member, attempt) for member in node.members]
-        late = next(place for place, member in enumerate(node.members) if member.key == attempt.request.key)
+        late = running or (called or node.members)[-1]
         return [
-            self.timed_out(attempt.request, attempt) if place == late else rolled_back(member, executed=place < late)
-            for place, member in enumerate(node.members)
+            self.timed_out(running or member, attempt)
+            if member.key == late.key
+            else rolled_back(member, executed=member in called)
+            for member in node.members
         ]
 
 
