@@ -1,9 +1,25 @@
-"""Which of the tests here belong to which database."""
+"""Which of the tests here belong to which database, and what those of late views have in common."""
 
+from collections.abc import Iterator
+
+import pytest
 from django.db import connection
 
 from tests.rerun import IS_RERUN
 
-collect_ignore = [] if connection.vendor == "postgresql" else ["test_deadlock.py"]
+collect_ignore = [] if connection.vendor == "postgresql" else ["test_deadlock.py", "test_late_postgresql.py"]
 if IS_RERUN:
     collect_ignore += ["test_postgresql.py", "test_sqlite_file.py"]
+else:
+    collect_ignore += ["test_late_lanes.py"]  # A database in memory has one connection, so there is one lane.
+
+
+@pytest.fixture
+def late_views(transactional_db: None) -> Iterator[None]:
+    """No view is left behind."""
+    from tests.execute.slow import HAPPENED, HOLDS, let_go
+
+    HAPPENED.clear()
+    HOLDS.clear()
+    yield
+    let_go()
