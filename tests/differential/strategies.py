@@ -252,6 +252,20 @@ def sequences(draw: st.DrawFn) -> list[Ask]:
     return [draw(linked(ask, place)) if draw(st.integers(0, 7)) == 7 else ask for place, ask in enumerate(drawn)]
 
 
+# Reads that others could notice. Those that write in the view itself are left out: who runs beside them may see it.
+NOISY = get(
+    *(f"session/{how}/" for how in SHAPES if how not in ("cycle", "save", "vanish")),
+    *(f"cookie/{how}/" for how in COOKIES),
+    *("cookie/speak/", "counter/", "notes/", "give-token/", "use-token/", "new-token/"),
+)
+READS = [ask for ask in ZOO if ask.method in ("GET", "HEAD", "OPTIONS")]
+side_by_side = st.lists(
+    st.one_of(st.sampled_from(NOISY), st.sampled_from(NOISY), st.sampled_from(WITNESSES), st.sampled_from(READS), asks),
+    min_size=2,
+    max_size=8,
+)
+
+
 def linked(ask: Ask, place: int) -> st.SearchStrategy[Ask]:
     """The same request with a priority, waiting for some of those before it."""
     told = {"method": ask.method, "url": ask.url, "body": ask.body, "headers": ask.headers}

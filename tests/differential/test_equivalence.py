@@ -14,7 +14,7 @@ from tests.differential.asks import Ask, Caller
 from tests.differential.cast import CALLERS
 from tests.differential.harness import Harness
 from tests.differential.stage import on_lanes
-from tests.differential.strategies import ZOO, callers, sequences
+from tests.differential.strategies import ZOO, callers, sequences, side_by_side
 
 # A server would not iterate an async stream without a word either.
 pytestmark = pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
@@ -51,7 +51,7 @@ def test_any_sequence_is_answered_as_one_by_one(harness: Harness, caller: Caller
 
 
 @one_stage
-@given(caller=callers, asks=sequences(), late=st.sets(st.integers(0, 11)))
+@given(caller=callers, asks=sequences() | side_by_side | side_by_side, late=st.sets(st.integers(0, 11)))
 def test_so_it_is_on_several_lanes(
     loose_harness: Harness, tmp_path: Path, caller: Caller, asks: list[Ask], late: set[int]
 ):
