@@ -29,6 +29,9 @@ class Watcher(Protocol):
     def commit(self, connection: BaseDatabaseWrapper, commit: Callable[[], None]) -> None:
         """In place of a COMMIT: call `commit`, or do not."""
 
+    def close(self, connection: BaseDatabaseWrapper, close: Callable[[], None]) -> None:
+        """In place of closing a connection, or of giving it back to its pool: call `close`."""
+
 
 observer: ContextVar[Observer | None] = ContextVar("batchapi_sql_observer", default=None)
 watcher: ContextVar[Watcher | None] = ContextVar("batchapi_sql_watcher", default=None)
@@ -75,6 +78,28 @@ def commit(connection: BaseDatabaseWrapper, original: Callable[[], None]) -> Non
         original()
 
 
+def close(connection: BaseDatabaseWrapper, original: Callable[[], None]) -> None:
+    """Close a connection, or give it back to its pool, as whoever watches this context wants it."""
+    if watch := watcher.get():
+        watch.close(connection, original)
+    else:
+        original()
+
+
+def set_autocommit(connection: Any, original: Callable[[bool], None], is_on: bool) -> None:
+    """Switch autocommit on or off. SQLite would commit what is open, by a COMMIT that nobody sees."""
+    if is_on and getattr(connection.connection, "in_transaction", False):
+        connection._commit()
+    original(is_on)
+
+
+METHODS: dict[str, Callable[..., None]] = {
+    "_commit": commit,
+    "_close": close,
+    "_set_autocommit": set_autocommit,
+}  # what no execute_wrapper sees
+
+
 def observe_connection(*, connection: BaseDatabaseWrapper, **_kwargs: object) -> None:
     """Hook into a connection, once.
 
@@ -82,8 +107,9 @@ def observe_connection(*, connection: BaseDatabaseWrapper, **_kwargs: object) ->
     """
     if observe not in connection.execute_wrappers:
         connection.execute_wrappers.insert(0, observe)
-    if "_commit" not in vars(connection):
-        vars(connection)["_commit"] = partial(commit, connection, connection._commit)  # type: ignore[attr-defined]
+    for name, method in METHODS.items():
+        if name not in vars(connection):
+            vars(connection)[name] = partial(method, connection, getattr(connection, name))
 
 
 def observe_all_connections() -> None:

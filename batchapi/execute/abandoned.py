@@ -1,5 +1,6 @@
 """Threads that overran their time and have not come back, counted by whoever asked for what they do."""
 
+import os
 from collections import Counter
 from threading import Lock
 
@@ -33,3 +34,11 @@ class Abandoned:
 
 
 abandoned = Abandoned()
+
+
+def start_anew() -> None:
+    """In a forked process there are none of those threads."""
+    abandoned.__init__()  # type: ignore[misc] # in place: others have a reference to it
+
+
+os.register_at_fork(after_in_child=start_anew)

@@ -20,7 +20,8 @@ from batchapi.batch import Node, SubRequest
 Answer = TypeVar("Answer")
 Outcome = Literal["none", "rolled_back", "committed", "unknown"]
 LONG = 1e6  # seconds; longer than anybody waits
-GRACE = 0.1  # seconds that a thread has to come back once its query is cancelled
+GRACE = 0.2  # seconds that a thread has to come back once its query is cancelled
+CANCELS = 4  # So many are sent in that time: one that comes just before its query begins does nothing.
 CANCEL_SECONDS = 0.5  # A cancel goes over the network; nobody waits for it longer.
 TAKES_BACK = re.compile(r"\s*(?:ROLLBACK|RELEASE)\b", re.IGNORECASE)  # may run at any time
 
@@ -59,6 +60,7 @@ class Attempt:
         self.hurry = hurry  # tells whoever keeps time that there is a new end
         self.lock = Lock()
         self.request: SubRequest | None = None
+        self.limit = "the deadline of the batch"  # that it has come to, if it is over
         self.is_over = False
         self.is_overtaken = False  # somebody in front of it was noisy, so its answer will not count
         self.is_early = False  # it came to what others notice before its turn, and starts over
@@ -66,11 +68,13 @@ class Attempt:
         self.line: Line | None = None  # it stands in
         self.is_done = False  # its thread has gone on to something else
         self.is_given_up = False  # its thread did not come back in time, and it was answered without
-        self.cancelled_at: float | None = None  # by time.monotonic()
+        self.cancels = 0  # how often it was told to come back
+        self.cancelled_at = 0.0  # the first time, by time.monotonic()
         self.interrupt: Callable[[], object] | None = None  # ends what is not in the database: an async view
         self.has_written = False
         self.is_committed = False  # something that it wrote
         self.is_flying = False  # a write, or the COMMIT of writes, was sent and has not returned
+        self.is_settling = False  # the last statement was a write that committed itself
         self.has_effects = False  # it wrote, or saved a session: what is done twice by doing it again
         self.is_deferred = False  # its cookies count once its answer is final
         self.cookies: list[Any] = []  # that it set
@@ -96,17 +100,26 @@ class Attempt:
         with self.lock:
             self.request, self.ends_at = None, ends_at
 
-    def begin_request(self, request: SubRequest, *, ends_at: float) -> None:
-        """The time of a sub-request begins."""
+    def begin_request(self, request: SubRequest, *, seconds: float, deadline: float) -> None:
+        """The time of a sub-request begins: so many seconds, and no longer than the batch has."""
+        ends_at = monotonic() + seconds
         with self.lock:
-            self.request, self.ends_at = request, ends_at
+            self.request, self.ends_at = request, min(ends_at, deadline)
+            self.limit = f"the {seconds:g} seconds it had" if ends_at < deadline else "the deadline of the batch"
         if self.hurry:
-            self.hurry(ends_at)
+            self.hurry(self.ends_at)
 
     @property
     def next_step_at(self) -> float:
-        """When whoever keeps time must see to it: at its end, and again when its thread should have come back."""
-        return self.ends_at if self.cancelled_at is None else self.cancelled_at + GRACE
+        """When whoever keeps time must see to it: at its end, and then again until its thread should have come back."""
+        if self.is_given_up:
+            return float("inf")
+        return self.cancelled_at + self.cancels * GRACE / CANCELS if self.cancels else self.ends_at
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its thread has been told to come back, and does not."""
+        return self.cancels >= CANCELS
 
     def remaining(self) -> float:
         """Seconds that are left to it; not infinite, as `threading` would refuse that."""
@@ -128,6 +141,11 @@ class Attempt:
         if self.line and not self.line.is_at_the_front(self):
             self.is_early = True
             raise TooEarly
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it is kept from going on."""
+        return self.is_enforced and self.is_over
 
     def in_time_or_over(self, answer: Answer) -> Answer:
         """An answer that came in time. Raises AttemptOver for one that did not, even where nobody is stopped."""
@@ -152,6 +170,7 @@ class Attempt:
                 if is_write:
                     self.need_turn()
                 self.used.add(connection)
+                self.is_settling = False
                 self.has_written |= is_write
                 self.has_effects |= is_write
                 self.is_flying |= is_write and is_autocommit(connection)
@@ -159,23 +178,36 @@ class Attempt:
     def end(self, *, is_write: bool, is_done: bool) -> None:
         """Note what became of a write. Raise AttemptOver in place of the error of a query that was cancelled."""
         with self.lock:
-            self.is_committed |= self.is_flying and is_write and is_done
+            if self.is_flying and is_write and is_done:
+                self.is_committed = self.is_settling = True
             self.is_flying = False
-            if self.is_over and not is_done:
+            if self.is_ended and not is_done:
                 raise AttemptOver
 
     def commit(self, connection: BaseDatabaseWrapper, commit: Callable[[], None]) -> None:
-        """COMMIT in time, else roll back: Django does so only after errors of the database."""
+        """COMMIT in time, else roll back. Raise AttemptOver in place of the error of one that was cancelled."""
         try:
             with self.in_time():
                 self.is_flying = self.has_written
-        except AttemptOver:
-            connection.rollback()
+            commit()
+        except (AttemptOver, Error):
+            connection.rollback()  # If that raises as well, nobody knows what became of a COMMIT that was sent.
+            with self.lock:
+                self.is_flying = False
+            if self.is_ended:
+                raise AttemptOver from None
             raise
-        commit()  # If it raises, it was sent, and nobody knows.
         with self.lock:
             self.is_committed |= self.has_written
             self.is_flying = False
+
+    def close(self, connection: BaseDatabaseWrapper, close: Callable[[], None]) -> None:
+        """Close a connection; for good if it was sent a cancel, so that no pool hands it to anybody else."""
+        with self.lock:  # Nobody cancels meanwhile.
+            raw: Any = connection.connection
+            if connection in self.cancelled and connection.vendor == "postgresql" and raw is not None:
+                raw.close()
+        close()
 
     # -- ending it, from another thread
 
@@ -186,21 +218,30 @@ class Attempt:
         connections that were sent one are closed.
         """
         with self.lock:
+            if not self.is_late:
+                return  # It has gone on to the next member of its group.
+            self.cancelled_at = self.cancelled_at or monotonic()
+            self.cancels += 1
             if self.is_done:
                 return
             self.is_over = True
-            for connection in self.used - self.cancelled:
+            for connection in self.used:
                 self.cancelled.add(connection)
-                cancel_query(connection)
-            if self.interrupt:
+                if not (self.is_settling and connection.vendor == "sqlite"):  # INSERT … RETURNING ends with its rows.
+                    cancel_query(connection)
+            if self.interrupt and self.cancels == 1:
                 self.interrupt()
 
     def finish(self) -> None:
-        """On its own thread, last of all: close the connections that were sent a cancel; from here on none is sent."""
+        """On its own thread: from here on no cancel is sent."""
         with self.lock:
             self.is_done = True
+
+    def close_cancelled(self) -> None:
+        """On its own thread, last of all: close the connections that were sent a cancel."""
         for connection in self.cancelled:
-            close_for_good(connection)
+            with suppress(Error):
+                connection.close()
 
 
 def is_autocommit(connection: BaseDatabaseWrapper) -> bool:
@@ -218,14 +259,6 @@ def cancel_query(connection: BaseDatabaseWrapper) -> None:
             raw.cancel()
         elif connection.vendor == "sqlite":
             raw.interrupt()
-
-
-def close_for_good(connection: BaseDatabaseWrapper) -> None:
-    """Close a connection so that no pool hands it to anybody else."""
-    with suppress(Error):
-        if connection.vendor == "postgresql" and connection.connection is not None:
-            connection.connection.close()
-        connection.close()
 
 
 current: ContextVar[Attempt | None] = ContextVar("batchapi_attempt", default=None)

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from contextvars import copy_context
 from functools import cache, partial
 from threading import Condition, Lock
@@ -111,7 +112,8 @@ class Board:
             responses = self.run.run_group(node, trying) if node.is_group else self.run_alone(node, trying)
         except AttemptOver:  # before the view, or after it
             responses = self.run.given_up(node, trying)
-        trying.finish()
+        finally:
+            leave(trying)
         self.bring(lane, trying, responses)
 
     def run_alone(self, node: Node, trying: Attempt) -> list[SubResponse] | None:
@@ -146,7 +148,11 @@ class Board:
                 responses = [await self.run.call_async(request, trying)]
         except (AttemptOver, asyncio.CancelledError):
             responses = self.run.given_up(node, trying)
-        trying.finish()
+        finally:
+            trying.finish()
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)  # An interrupt may have been on its way.
+            await sync_to_async(leave)(trying)
         self.bring(lane, trying, responses)
 
     def is_async(self, trying: Attempt) -> bool:
@@ -187,11 +193,8 @@ class Board:
     def bring(self, lane: Lane, trying: Attempt, responses: list[SubResponse] | None) -> None:
         """The answers of an attempt; nobody wants them any more from one that was given up."""
         with self.lock:
-            lane.attempts.remove(trying)
+            self.forget(lane, trying)
             if trying.is_given_up:
-                if self.schedule.barrier is trying:
-                    self.schedule.barrier = None  # It has come back, so what comes after it may begin.
-                    self.work_came.notify_all()
                 return
             if trying.is_early:
                 self.schedule.put_back(trying.place)
@@ -202,21 +205,30 @@ class Board:
 
     # -- what both sides do, under the lock
 
+    def forget(self, lane: Lane, *attempts: Attempt) -> None:
+        """They have come back, so what comes after them may begin."""
+        for trying in attempts:
+            lane.attempts.remove(trying)
+            if self.schedule.barrier is trying:
+                self.schedule.barrier = None
+                self.work_came.notify_all()
+        if lane.is_abandoned:
+            self.news.notify()  # It may be left behind now.
+
     def note(self, trying: Attempt, responses: list[SubResponse]) -> list[Ended]:
         """Keep the answers of a node, wake whoever can go on now, and return the answers that became final."""
         wave, place, jar = self.wave, trying.place, self.run.stack.jar
         self.run.note(wave.nodes[place], responses)
         self.turnstile.leave(place)
-        is_noisy = trying.has_effects or (
-            trying.is_deferred and bool(trying.cookies) and jar.would_notice(trying.cookies)
-        )
+        cookies = trying.cookies if trying.is_deferred and any(response.cookies for response in responses) else []
+        is_noisy = trying.has_effects or (bool(cookies) and jar.would_notice(cookies))
         if is_noisy or not wave.nodes[place].is_safe:
             self.duplicates.forget()
         elif len(responses) == 1:
             self.duplicates.keep(place, responses[0])
         if trying.tables:
             self.run.stack.outdate(frozenset(trying.tables))
-        self.cookies[place] = trying.cookies if trying.is_deferred else []
+        self.cookies[place] = cookies
         if self.is_relaxed:
             jar.keep(*self.cookies.pop(place))
         self.schedule.finish(place, responses, is_noisy=is_noisy)
@@ -234,6 +246,8 @@ class Board:
     def refuse_rest(self, error: SubRequestError) -> None:
         """Answer for everything that has not begun."""
         self.schedule.refuse_rest(lambda node: refuse(node, error))
+        for place in self.wave.done:
+            self.turnstile.leave(place)  # Nobody waits for the turn of one that never comes.
         self.untold.extend(self.go_on())
 
     def go_on(self) -> list[Ended]:
@@ -311,6 +325,14 @@ def enter(trying: Attempt) -> Node:
     watcher.set(trying)
     assert trying.node is not None
     return trying.node
+
+
+def leave(trying: Attempt) -> None:
+    """It is done. Receivers, who come last, have time of their own."""
+    trying.finish()
+    trying.close_cancelled()
+    current.set(None)
+    watcher.set(None)
 
 
 @cache

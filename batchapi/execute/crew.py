@@ -3,7 +3,9 @@
 Opens lanes while those that are open stay busy, ends what takes too long, and gives up threads that do not come back.
 """
 
+import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 
@@ -24,6 +26,8 @@ from batchapi.execute.threads import pool
 TICK = 0.002  # Seconds after which lanes that have finished nothing get company.
 FOREVER = float("inf")
 
+logger = logging.getLogger("batchapi.crew")
+
 
 class Crew:
     """The lanes that work on one board."""
@@ -34,6 +38,7 @@ class Crew:
         self.stack = stack
         self.limits = limits
         self.surroundings = Surroundings()
+        self.caller: str | None = None  # who sent the batch, if somebody had to ask
         self.lent: dict[str, BaseDatabaseWrapper] = {}
         self.lanes: set[Lane] = set()
         self.connecting: set[Lane] = set()  # They do not work yet, and nobody waits for them.
@@ -43,13 +48,14 @@ class Crew:
 
     def run(self, identify: Callable[[], str]) -> Iterator[SubResponse]:
         """Have the board's work done."""
-        if abandoned and self.is_refused(identify()):
-            with self.board.lock:
-                self.board.refuse_rest(too_many_abandoned())
+        if abandoned:
+            self.caller = identify()
+            if self.is_refused(self.caller):
+                with self.board.lock:
+                    self.board.refuse_rest(too_many_abandoned())
         try:
-            if not self.board.schedule.is_over:
-                self.open_first()
             while not (self.board.schedule.is_over or self.board.failure):
+                self.open_first()
                 self.wait()
                 self.end_late()
                 self.open_more()
@@ -62,12 +68,14 @@ class Crew:
 
     def wait(self) -> None:
         """Sleep until there is something to see to."""
-        with self.board.lock:
+        board = self.board
+        with board.lock:
             is_growing = self.may_open() > 0
-            self.board.is_unwatched = not is_growing
-            self.board.rest(min([self.board.run.deadline, self.next_tick if is_growing else FOREVER, *self.times()]))
-            if monotonic() >= self.board.run.deadline:
-                self.board.refuse_rest(DeadlineBeforeStart("The batch came to its deadline first."))
+            board.is_unwatched = not is_growing
+            deadline = FOREVER if board.schedule.refuse else board.run.deadline  # The rest is refused once.
+            board.rest(min([deadline, self.next_tick if is_growing else FOREVER, *self.times()]))
+            if monotonic() >= deadline:
+                board.refuse_rest(DeadlineBeforeStart("The batch came to its deadline first."))
 
     def times(self) -> Iterator[float]:
         """When the lanes must be seen to."""
@@ -83,9 +91,14 @@ class Crew:
         return min(allowed, len(self.board.wave.ready))
 
     def open_first(self) -> None:
-        """The lane with the caller's connections."""
-        self.lent = lend()
-        self.start(Lane(self.lent), self.lanes)
+        """Have the lane with the caller's connections, if it is not there: it may have been left behind."""
+        with self.board.lock:
+            if self.board.schedule.is_over or any(lane.is_first for lane in self.lanes):
+                return
+        self.lent = self.lent or lend()
+        if not self.start(Lane(self.lent), self.lanes):
+            with self.board.lock:
+                self.board.refuse_rest(NoLane("The system has no thread left."))
 
     def open_more(self) -> None:
         """As many lanes again as there are, if they have finished nothing since the last tick."""
@@ -96,28 +109,37 @@ class Crew:
             more = min(self.may_open(), len(self.lanes)) if is_stuck else 0
         self.next_tick = monotonic() + TICK
         for _ in range(more):
-            self.start(Lane(), self.connecting)
+            if not self.start(Lane(), self.connecting):
+                self.most = 1
 
-    def start(self, lane: Lane, where: set[Lane]) -> None:
-        """Have a thread serve as a lane."""
-        with self.board.lock:
+    def start(self, lane: Lane, where: set[Lane]) -> bool:
+        """Have a thread serve as a lane; False if the system has none left."""
+        with self.board.lock, suppress(RuntimeError):
+            pool.start(partial(self.surroundings.run, partial(self.serve, lane)))
             where.add(lane)
-        pool.start(partial(self.surroundings.run, partial(self.serve, lane)))
+        return lane in where
 
     def serve(self, lane: Lane) -> None:
         """On the lane's own thread: work until there is nothing left."""
+        failure: BaseException | None = None
         try:
             with lane.connected():
                 if lane.is_first or self.join(lane, is_connected=connect(likely_aliases(self.lent))):
                     self.board.drain(lane)
         except BaseException as error:  # It is the caller's: SystemExit in a view, or a mistake of ours.
-            self.board.stop(error)
+            failure = error
         with self.board.lock:
+            self.board.forget(lane, *lane.attempts)
             self.connecting.discard(lane)
             self.lanes.discard(lane)
             self.board.news.notify()
-        if lane.is_abandoned:
+        if failure and lane.is_left_behind:
+            logger.error("A view ended with an exception after it was answered for.", exc_info=failure)
+        elif failure:
+            self.board.stop(failure)
+        if lane.is_left_behind:
             lane.close()
+        if lane.is_abandoned:
             abandoned.remove(lane.caller)
 
     def join(self, lane: Lane, *, is_connected: bool) -> bool:
@@ -137,17 +159,22 @@ class Crew:
         now = monotonic()
         with self.board.lock:
             overdue = [(lane, trying) for lane in self.lanes for trying in lane.attempts if trying.next_step_at <= now]
-            late = [trying for _, trying in overdue if trying.cancelled_at is None]
-            lost = [(lane, trying) for lane, trying in overdue if trying.cancelled_at is not None]
-            for trying in late:
-                trying.cancelled_at = now
-        for trying in late:
-            trying.cancel()
-        for lane, trying in lost:
-            self.give_up(lane, trying)
+        for lane, trying in overdue:
+            if trying.is_lost:
+                self.give_up(lane, trying)
+            else:
+                trying.cancel()
+        with self.board.lock:
+            lost = {lane for lane in self.lanes if lane.is_lost}
+            self.lanes -= lost
+            for lane in lost:
+                lane.is_left_behind = True
+        if any(lane.is_first for lane in lost):
+            disown(self.lent)
+            self.lent = {}
 
     def give_up(self, lane: Lane, trying: Attempt) -> None:
-        """Answer for an attempt whose thread does not come back, and go on without that lane."""
+        """Answer for an attempt whose thread does not come back."""
         board = self.board
         with board.lock:
             if trying not in lane.attempts or trying.node is None:
@@ -158,17 +185,10 @@ class Crew:
             answers = board.run.given_up(trying.node, trying)
             board.untold.extend(board.note(trying, answers))
             if not lane.is_abandoned:
-                lane.is_abandoned, lane.caller = True, self.stack.caller()
+                lane.is_abandoned, lane.caller = True, self.caller or self.stack.caller()
                 abandoned.add(lane.caller)
             if self.is_refused(lane.caller):
                 board.refuse_rest(too_many_abandoned())
-            if all(other.is_given_up for other in lane.attempts):
-                self.lanes.discard(lane)
-        if lane.is_first and lane not in self.lanes:
-            disown(self.lent)
-            self.lent = {}
-            if not (board.schedule.is_over or board.is_stopped):
-                self.open_first()
 
     def is_refused(self, caller: str) -> bool:
         """Whether this caller, or everybody, has too many threads that did not come back."""
@@ -201,11 +221,12 @@ def too_many_abandoned() -> NoLane:
 
 def keep_time(board: Board, lane: Lane) -> None:
     """On a thread beside the caller's own, which works: cancel the queries of what takes too long."""
-    while not board.is_stopped:
+    while True:
         with board.lock:
-            board.rest(min((a.ends_at for a in lane.attempts if a.cancelled_at is None), default=FOREVER))
-            late = [a for a in lane.attempts if a.cancelled_at is None and a.ends_at <= monotonic()]
-            for trying in late:
-                trying.cancelled_at = monotonic()
+            board.rest(min((trying.next_step_at for trying in lane.attempts if not trying.is_lost), default=FOREVER))
+            if board.is_stopped or board.schedule.is_over:
+                return
+            now = monotonic()
+            late = [trying for trying in lane.attempts if trying.next_step_at <= now and not trying.is_lost]
         for trying in late:
             trying.cancel()

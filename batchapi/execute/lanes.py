@@ -43,14 +43,20 @@ class Lane:
     def __init__(self, borrowed: Mapping[str, BaseDatabaseWrapper] | None = None) -> None:
         self.is_first = borrowed is not None
         self.borrowed = borrowed or {}
-        self.is_abandoned = False  # nobody waits for it any more
-        self.caller = ""  # whom it counts against since then
+        self.is_abandoned = False  # it takes up nothing more
+        self.is_left_behind = False  # nobody waits for it any more
+        self.caller = ""  # whom it counts against since it was abandoned
         self.attempts: list[Attempt] = []  # what it works on; more than one only of async views
 
     @property
     def next_step_at(self) -> float:
         """When whoever keeps time must see to it."""
         return min((trying.next_step_at for trying in self.attempts), default=float("inf"))
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is at nothing any more that somebody waits for."""
+        return bool(self.attempts) and all(trying.is_given_up for trying in self.attempts)
 
     @contextmanager
     def connected(self) -> Iterator[None]:

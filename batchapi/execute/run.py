@@ -94,7 +94,7 @@ class Run:
 
     def begin(self, request: SubRequest, attempt: Attempt) -> float:
         """Its time begins."""
-        attempt.begin_request(request, ends_at=min(monotonic() + self.seconds_for(request), self.deadline))
+        attempt.begin_request(request, seconds=self.seconds_for(request), deadline=self.deadline)
         subrequest_started.send_robust(None, request=request)
         return perf_counter()
 
@@ -111,18 +111,20 @@ class Run:
 
     def timed_out(self, request: SubRequest, attempt: Attempt) -> SubResponse:
         """504, and what became of what it wrote."""
-        is_by_deadline = attempt.ends_at == self.deadline
-        limit = "the deadline of the batch" if is_by_deadline else f"the {self.seconds_for(request):g} seconds it had"
-        return problem_response(request, TimedOut(f"It was not done by {limit}.", outcome=attempt.outcome))
+        return problem_response(request, TimedOut(f"It was not done by {attempt.limit}.", outcome=attempt.outcome))
 
     def given_up(self, node: Node, attempt: Attempt) -> list[SubResponse]:
         """The answers of a node whose thread did not come back."""
-        if attempt.request is None or attempt.is_flying:  # The COMMIT of a group hangs.
+        running = attempt.request  # Read once: its thread may go on meanwhile.
+        called = [member for member in node.members if member.key in self.seconds]
+        if attempt.is_flying or (running is None and len(called) == len(node.members)):  # The COMMIT of a group hangs.
             return [self.timed_out(member, attempt) for member in node.members]
-        late = next(place for place, member in enumerate(node.members) if member.key == attempt.request.key)
+        late = running or (called or node.members)[-1]
         return [
-            self.timed_out(attempt.request, attempt) if place == late else rolled_back(member, executed=place < late)
-            for place, member in enumerate(node.members)
+            self.timed_out(running or member, attempt)
+            if member.key == late.key
+            else rolled_back(member, executed=member in called)
+            for member in node.members
         ]
 
 

@@ -49,11 +49,13 @@ class Pool:
         self.working = 0
 
     def start(self, work: Work) -> None:
-        """Have a thread do something that raises nothing."""
+        """Have a thread do something that raises nothing. Raises RuntimeError if the system has no thread left."""
         with self.lock:
             worker = self.resting.pop() if self.resting else None
+        worker = worker or Worker(self)
+        with self.lock:
             self.working += 1
-        (worker or Worker(self)).work.put(work)
+        worker.work.put(work)
 
     def rest(self, worker: Worker) -> None:
         """A worker is free again."""

@@ -18,6 +18,7 @@ from django.utils.translation import get_language
 from batchapi.batch import SubRequest, running
 from batchapi.exceptions import Crashed
 from batchapi.execute.answer import keep_rendered
+from batchapi.execute.attempt import AttemptOver, this
 from batchapi.execute.transient import is_transient
 from batchapi.execute.twins import twin_of
 from batchapi.middleware import view_guards
@@ -155,7 +156,12 @@ def guarded_async(get_response: AsyncGetResponse) -> AsyncGetResponse:
 
 
 def crash_response(request: HttpRequest, error: Exception) -> HttpResponse:
-    """A 500 that tells the client nothing; the log and `got_request_exception` hear everything, as from Django."""
+    """A 500 that tells the client nothing; the log and `got_request_exception` hear everything, as from Django.
+
+    Raises AttemptOver where time was over first.
+    """
+    if this().is_ended:  # Its query was cancelled while the rows were fetched, or it stumbled over what that left.
+        raise AttemptOver from error
     got_request_exception.send_robust(sender=None, request=request)
     subrequest = current()
     body = problem_body(Crashed("The view raised an exception."), correlation_id=subrequest.correlation_id)

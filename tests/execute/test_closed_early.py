@@ -1,0 +1,47 @@
+"""A batch whose answers nobody waits for any more: what runs is ended, what waits never begins."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.db import connection
+from django.test import RequestFactory
+
+from batchapi.conf import get_settings
+from batchapi.execute.runner import execute_plan
+from batchapi.execute.stack import build_stack
+from batchapi.parent import Parent
+from batchapi.parse import parse_batch
+from batchapi.plan import plan_batch
+from tests.execute.slow import HAPPENED, Told, ask, do, kept, late, let_go
+
+pytestmark = [
+    pytest.mark.urls("tests.execute.slow"),
+    pytest.mark.django_db(transaction=True, databases=["default", "other"]),
+    pytest.mark.usefixtures("late_views"),
+]
+
+
+def answers_of(*requests: dict[str, Any]) -> Any:
+    """The answers as they become final; nothing has run yet."""
+    request = RequestFactory().post("/api/batch/")
+    request.user = AnonymousUser()
+    request.session = {}  # type: ignore[assignment] # no view asks for it
+    parent, limits = Parent.from_request(request), get_settings()
+    del parent.attributes["session"]
+    plan = plan_batch(parse_batch({"requests": list(requests)}, parent=parent, limits=limits.limits), rules=None)
+    stack = build_stack(parent, limits)
+    return execute_plan(plan, stack, correlation_id="b", limits=limits.lanes, identify=lambda: "somebody")
+
+
+@pytest.mark.parametrize("last", ["slow", "atomic,write:b,hold", "nap:0.3,write:b"])
+def test_what_runs_is_ended_and_what_waits_never_begins(last: str):
+    ask(do("read"))  # There is an owner.
+    answers = answers_of(do("write:a"), late(last), do("write:c"))
+    assert next(answers).status == 200
+    answers.close()
+    let_go()
+    assert kept() == {"a"}
+    assert "called write:c" not in HAPPENED
+    connection.ensure_connection()
+    assert ask(do("write:d")) == [Told(200)]
