@@ -102,6 +102,8 @@ class Board:
         trying.is_deferred = not node.is_group  # The members of a group see each other's cookies.
         trying.line = self
         self.tries[place] = trying
+        if node.is_safe and not node.depends_on and self.may_share(node.members[0]):
+            self.duplicates.leader_of(place, node.members[0])  # Noted as they are taken, so that the first one leads.
         return trying
 
     def work(self, lane: Lane) -> None:
@@ -178,7 +180,7 @@ class Board:
 
         Only one in front will do: one that comes later may itself be waiting for this one.
         """
-        if not self.run.stack.has_copies or len(self.wave.nodes) == 1 or not is_comparable(request):
+        if not self.may_share(request):
             return False
         with self.lock:
             leader = self.duplicates.leader_of(place, request)
@@ -189,6 +191,10 @@ class Board:
                 return False
             self.wave.park(place, leader)
             return True
+
+    def may_share(self, request: SubRequest) -> bool:
+        """Whether there may be equal ones, and one answer may do for all of them."""
+        return self.run.stack.has_copies and len(self.wave.nodes) > 1 and is_comparable(request)
 
     def bring(self, lane: Lane, trying: Attempt, responses: list[SubResponse] | None) -> None:
         """The answers of an attempt; nobody wants them any more from one that was given up."""

@@ -22,11 +22,14 @@ class Duplicates:
     def __init__(self, *, ignores: Iterable[str]) -> None:
         self.unseen = unseen_names(tuple(ignores))
         self.leaders: dict[Hashable, int] = {}
+        self.found: dict[int, int] = {}  # the leader of each place that has asked
         self.answers: dict[int, SubResponse] = {}  # that may be copied
 
     def leader_of(self, place: int, request: SubRequest) -> int:
         """The place that asked this question first; a place of its own if nobody did."""
-        return self.leaders.setdefault(question(request, unseen=self.unseen), place)
+        if place not in self.found:
+            self.found[place] = self.leaders.setdefault(question(request, unseen=self.unseen), place)
+        return self.found[place]
 
     def keep(self, place: int, response: SubResponse) -> None:
         """Let others have copies: not of what a view sets, nor of a fault or refusal that may be gone the next time."""
