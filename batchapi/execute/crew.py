@@ -22,6 +22,7 @@ from batchapi.execute.connections import connect, disown, lend, likely_aliases, 
 from batchapi.execute.lanes import Lane, Surroundings
 from batchapi.execute.stack import Stack
 from batchapi.execute.threads import pool
+from batchapi.execute.work import drain
 
 TICK = 0.002  # Seconds after which lanes that have finished nothing get company.
 FOREVER = float("inf")
@@ -125,7 +126,7 @@ class Crew:
         try:
             with lane.connected():
                 if lane.is_first or self.join(lane, is_connected=connect(likely_aliases(self.lent))):
-                    self.board.drain(lane)
+                    drain(self.board, lane)
         except BaseException as error:  # It is the caller's: SystemExit in a view, or a mistake of ours.
             failure = error
         with self.board.lock:

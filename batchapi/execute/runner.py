@@ -18,6 +18,7 @@ from batchapi.execute.lanes import Lane
 from batchapi.execute.run import Run
 from batchapi.execute.stack import Stack
 from batchapi.execute.threads import pool
+from batchapi.execute.work import work
 from batchapi.signals import batch_finished, batch_started
 
 
@@ -58,7 +59,7 @@ def run_here(board: Board, *, is_timed: bool) -> Iterator[SubResponse]:
     try:
         while board.take(lane):
             [trying] = lane.attempts
-            copy_context().run(board.work, lane)
+            copy_context().run(work, board, lane)
             if trying.cancelled:
                 with board.lock:
                     board.refuse_rest(NoLane("The connection that the batch came with had to be closed."))

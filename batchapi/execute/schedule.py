@@ -6,7 +6,7 @@ so that nobody can tell who ran beside whom: see `Wave.finish`.
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from batchapi.batch import Node, Plan, SubResponse
 
@@ -14,7 +14,7 @@ from batchapi.batch import Node, Plan, SubResponse
 class Wave:
     """The nodes that may run together, each after those of the wave that it depends on."""
 
-    def __init__(self, nodes: Sequence[Node], *, is_bound: Callable[[Node], bool], is_strict: bool) -> None:
+    def __init__(self, nodes: tuple[Node, ...], *, is_bound: Callable[[Node], bool], is_strict: bool) -> None:
         self.nodes = nodes
         self.is_strict = is_strict
         self.is_bound = [is_bound(node) for node in nodes]  # to the first lane, which has the caller's connections
