@@ -35,7 +35,7 @@ class Ended(NamedTuple):
 class Board:
     """The work of one batch."""
 
-    def __init__(self, plan: Plan, run: Run, *, limits: Lanes, is_enforced: bool) -> None:
+    def __init__(self, plan: Plan, run: Run, *, limits: Lanes, is_enforced: bool, has_lanes: bool) -> None:
         self.run = run
         self.limits = limits
         self.is_enforced = is_enforced  # whether who is late is stopped, or only told so
@@ -44,7 +44,7 @@ class Board:
         self.lock = Lock()
         self.work_came = Condition(self.lock)  # for lanes
         self.news = Condition(self.lock)  # for whoever watches over them
-        self.has_lanes = False  # else the caller's own thread does everything
+        self.has_lanes = has_lanes  # else the caller's own thread does everything
         self.is_stopped = False
         self.is_unwatched = False  # whoever opens lanes sleeps for longer than a tick
         self.sleeps_until = float("inf")  # whoever keeps time, by time.monotonic()
@@ -69,8 +69,8 @@ class Board:
                     self.refuse_rest(DeadlineBeforeStart("The batch came to its deadline first."))
                 elif self.schedule.has_work(is_first=lane.is_first):
                     lane.attempts = [self.begin(self.wave.take(is_first=lane.is_first))]
-                    if self.is_async(lane.attempts[0].place):
-                        lane.attempts += [self.begin(place) for place in self.wave.take_all(self.is_async)]
+                    if lane.attempts[0].place in self.async_places:
+                        lane.attempts += [self.begin(place) for place in self.wave.take_all(self.async_places)]
                     if self.is_unwatched and self.schedule.has_work(is_first=False):
                         self.news.notify()  # There is more to do than this lane can do at once.
                     return True
@@ -86,16 +86,6 @@ class Board:
         trying.line = self
         self.together.tries[place] = trying
         return trying
-
-    def is_async(self, place: int) -> bool:
-        """Whether an async view stands in a place of the wave."""
-        node = self.wave.nodes[place]
-        return (
-            self.has_lanes
-            and self.run.stack.has_async
-            and not node.is_group
-            and is_async_view(view_of(node.members[0]))
-        )
 
     def is_at_the_front(self, attempt: Attempt) -> bool:
         """Whether the answers of all in front are final."""
@@ -191,6 +181,10 @@ class Board:
             ignores=self.limits.FINGERPRINT_IGNORES,
             is_ordered=len(self.wave.nodes) > 1 and not self.is_relaxed,
         )
+        may_gather = self.has_lanes and self.run.stack.has_async
+        self.async_places = frozenset(
+            place for place, node in enumerate(self.wave.nodes) if may_gather and has_async_view(node)
+        )
 
     def is_bound(self, node: Node) -> bool:
         """Whether a node needs the first lane: what writes, and what may throttle where nobody keeps an order."""
@@ -226,6 +220,11 @@ class Board:
             self.failure = self.failure or failure
             self.work_came.notify_all()
             self.news.notify()
+
+
+def has_async_view(node: Node) -> bool:
+    """Whether a node is one sub-request of an async view."""
+    return not node.is_group and is_async_view(view_of(node.members[0]))
 
 
 @cache

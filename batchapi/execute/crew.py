@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from time import monotonic
+from time import monotonic, process_time
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -35,7 +35,6 @@ class Crew:
 
     def __init__(self, board: Board, stack: Stack, *, limits: Lanes) -> None:
         self.board = board
-        board.has_lanes = True
         self.stack = stack
         self.limits = limits
         self.surroundings = Surroundings()
@@ -45,7 +44,9 @@ class Crew:
         self.connecting: set[Lane] = set()  # They do not work yet, and nobody waits for them.
         self.most = 1 if any(map(is_in_memory, connections.all())) else limits.MAX_CONCURRENT_REQUESTS
         self.next_tick = monotonic() + TICK
+        self.last_tick = monotonic()
         self.seen = 0  # nodes that were finished at the last tick
+        self.spent = 0.0, 0.0  # processor time of the lanes and of the process until then
 
     def run(self, identify: Callable[[], str]) -> Iterator[SubResponse]:
         """Have the board's work done."""
@@ -107,11 +108,22 @@ class Crew:
             return
         with self.board.lock:
             is_stuck, self.seen = self.board.finished == self.seen, self.board.finished
-            more = min(self.may_open(), len(self.lanes)) if is_stuck else 0
+            is_waiting = not self.is_computing()
+            more = min(self.may_open(), len(self.lanes)) if is_stuck and is_waiting else 0
         self.next_tick = monotonic() + TICK
         for _ in range(more):
             if not self.start(Lane(), self.connecting):
                 self.most = 1
+
+    def is_computing(self) -> bool:
+        """Whether the lanes, or others who hold the interpreter, have computed since the last tick rather than waited.
+
+        Then more threads would only stand in each other's way.
+        """
+        before, (lanes, process) = self.spent, (sum(lane.processor_time for lane in self.lanes), process_time())
+        elapsed, self.last_tick = monotonic() - self.last_tick, monotonic()
+        self.spent = lanes, process
+        return lanes - before[0] > elapsed / 2 or process - before[1] > elapsed * 0.8
 
     def start(self, lane: Lane, where: set[Lane]) -> bool:
         """Have a thread serve as a lane; False if the system has none left."""
@@ -123,6 +135,7 @@ class Crew:
     def serve(self, lane: Lane) -> None:
         """On the lane's own thread: work until there is nothing left."""
         failure: BaseException | None = None
+        lane.start_clock()
         try:
             with lane.connected():
                 if lane.is_first or self.join(lane, is_connected=connect(likely_aliases(self.lent))):

@@ -4,9 +4,11 @@ The first lane has the connections of whoever called, so it always can run, sees
 keeps what middleware set on a connection. Further lanes have connections of their own and give them back at the end.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
+from threading import get_ident
 
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -46,12 +48,25 @@ class Lane:
         self.is_abandoned = False  # it takes up nothing more
         self.is_left_behind = False  # nobody waits for it any more
         self.caller = ""  # whom it counts against since it was abandoned
+        self.clock: int | None = None  # of its thread's processor time, where the system has one
+        self.computed_before = 0.0  # what the clock showed when its duty began
         self.attempts: list[Attempt] = []  # what it works on; more than one only of async views
 
     @property
     def next_step_at(self) -> float:
         """When whoever keeps time must see to it."""
         return min((trying.next_step_at for trying in self.attempts), default=float("inf"))
+
+    def start_clock(self) -> None:
+        """On the lane's thread: count its processor time from here on, on systems that do; macOS does not."""
+        if hasattr(time, "pthread_getcpuclockid"):
+            self.computed_before = time.thread_time()
+            self.clock = time.pthread_getcpuclockid(get_ident())
+
+    @property
+    def processor_time(self) -> float:
+        """Seconds that its thread has computed for this batch."""
+        return 0.0 if self.clock is None else time.clock_gettime(self.clock) - self.computed_before
 
     @property
     def is_lost(self) -> bool:

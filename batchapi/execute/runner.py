@@ -32,8 +32,10 @@ def execute_plan(
     started, total = perf_counter(), len(plan.order)
     batch_started.send_robust(None, correlation_id=correlation_id, total=total)
     is_held = any(is_callers(connection) for connection in connections.all(initialized_only=True))
-    board = Board(plan, Run(plan, stack, limits=limits), limits=limits, is_enforced=not is_held)
-    if is_held or stack.is_on_callers_thread:
+    has_lanes = not (is_held or stack.is_on_callers_thread)
+    run = Run(plan, stack, limits=limits)
+    board = Board(plan, run, limits=limits, is_enforced=not is_held, has_lanes=has_lanes)
+    if not has_lanes:
         yield from run_here(board, is_timed=not is_held)
     else:
         yield from Crew(board, stack, limits=limits).run(identify)

@@ -62,9 +62,9 @@ class Wave:
         self.running.add(place)
         return place
 
-    def take_all(self, fits: Callable[[int], bool]) -> list[int]:
-        """All other places that any lane may take and that fit."""
-        found = [] if self.is_serial else [place for place in self.ready if fits(place)]
+    def take_all(self, wanted: frozenset[int]) -> list[int]:
+        """All that any lane may take now of some places."""
+        found = [] if self.is_serial else [place for place in self.ready if place in wanted]
         self.ready = sorted(set(self.ready).difference(found))
         self.running.update(found)
         return sorted(found)

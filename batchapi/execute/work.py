@@ -21,7 +21,7 @@ from batchapi.statements import watcher
 def drain(board: Board, lane: Lane) -> None:
     """Work until there is nothing left for this lane, or others wait for its connections."""
     while board.take(lane):
-        if board.is_async(lane.attempts[0].place):
+        if lane.attempts[0].place in board.async_places:
             copy_context().run(async_to_sync(work_together), board, lane)
         else:
             copy_context().run(work, board, lane)
