@@ -1,4 +1,4 @@
-"""Where lanes take nodes from and bring answers to. Everything here may be called from any thread."""
+"""Where lanes take nodes from and bring answers to, whatever threads they are on."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ class Board:
         self.untold: deque[Ended] = deque()  # those that no lane was there to tell of
         self.enter_wave()
 
-    # -- for lanes
+    # -- for lanes; these take the lock
 
     def take(self, lane: Lane) -> bool:
         """Give a lane the first node that may start; waits for one. False where there will be none for it.
@@ -65,7 +65,7 @@ class Board:
         """
         with self.lock:
             while not (self.is_stopped or lane.is_abandoned or self.schedule.is_over):
-                if monotonic() >= self.run.deadline:
+                if monotonic() >= self.run.deadline and not self.schedule.refuse:
                     self.refuse_rest(DeadlineBeforeStart("The batch came to its deadline first."))
                 elif self.schedule.has_work(is_first=lane.is_first):
                     lane.attempts = [self.begin(self.wave.take(is_first=lane.is_first))]
@@ -116,6 +116,7 @@ class Board:
                 return
             if trying.is_early:
                 self.schedule.put_back(trying.place)
+                self.together.overtake(self.wave.void)
                 ended = self.go_on()
             else:
                 ended = [] if responses is None else self.note(trying, responses)

@@ -4,10 +4,11 @@ Opens lanes while those that are open stay busy, ends what takes too long, and g
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from functools import partial
 from time import monotonic, process_time
+from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -42,13 +43,13 @@ class Crew:
         self.lent: dict[str, BaseDatabaseWrapper] = {}
         self.lanes: set[Lane] = set()
         self.connecting: set[Lane] = set()  # They do not work yet, and nobody waits for them.
-        self.most = 1 if any(map(is_in_memory, connections.all())) else limits.MAX_CONCURRENT_REQUESTS
+        self.most = 1 if any(map(allows_one, connections.all())) else limits.MAX_CONCURRENT_REQUESTS
         self.next_tick = monotonic() + TICK
         self.last_tick = monotonic()
         self.seen = 0  # nodes that were finished at the last tick
         self.spent = 0.0, 0.0  # processor time of the lanes and of the process until then
 
-    def run(self, identify: Callable[[], str]) -> Iterator[SubResponse]:
+    def run(self, identify: Callable[[], str]) -> Generator[SubResponse]:
         """Have the board's work done."""
         if abandoned:
             self.caller = identify()
@@ -177,7 +178,7 @@ class Crew:
             if trying.is_lost:
                 self.give_up(lane, trying)
             else:
-                trying.cancel()
+                send_cancel(trying)
         with self.board.lock:
             lost = {lane for lane in self.lanes if lane.is_lost}
             self.lanes -= lost
@@ -191,10 +192,10 @@ class Crew:
         """Answer for an attempt whose thread does not come back."""
         board = self.board
         with board.lock:
-            if trying not in lane.attempts or trying.node is None:
-                return  # It has come back just now.
+            if trying not in lane.attempts or trying.node is None or not trying.is_late:
+                return  # It has come back just now, or gone on to the next member of its group.
             trying.is_given_up = True
-            if not trying.node.is_safe:
+            if trying.has_written or not trying.node.is_safe:
                 board.schedule.barrier = trying
             answers = board.run.given_up(trying.node, trying)
             board.untold.extend(board.note(trying, answers))
@@ -223,14 +224,27 @@ class Crew:
         take_back(self.lent)
 
 
-def is_in_memory(connection: BaseDatabaseWrapper) -> bool:
-    """Whether nobody else could see what a connection sees: an SQLite database in memory."""
-    return connection.vendor == "sqlite" and bool(connection.is_in_memory_db())  # type: ignore[attr-defined]
+def allows_one(connection: BaseDatabaseWrapper) -> bool:
+    """Whether a database takes one view at a time: an SQLite one that is in memory, or locked by every request."""
+    if connection.vendor != "sqlite":
+        return False
+    found: Any = connection
+    is_locked = found.settings_dict["ATOMIC_REQUESTS"] and found.transaction_mode not in (None, "DEFERRED")
+    return bool(is_locked or found.is_in_memory_db())
 
 
 def too_many_abandoned() -> NoLane:
     """What those hear who would get a thread if others had come back."""
     return NoLane("Too many sub-requests have overrun their time and have not ended yet.")
+
+
+def send_cancel(trying: Attempt) -> None:
+    """Tell a thread to come back, from another one: a database that is gone takes its time to hear of it."""
+    trying.note_cancel()
+    try:
+        pool.start(trying.cancel)
+    except RuntimeError:  # The system has no thread left.
+        trying.cancel()
 
 
 def keep_time(board: Board, lane: Lane) -> None:
@@ -243,4 +257,4 @@ def keep_time(board: Board, lane: Lane) -> None:
             now = monotonic()
             late = [trying for trying in lane.attempts if trying.next_step_at <= now and not trying.is_lost]
         for trying in late:
-            trying.cancel()
+            send_cancel(trying)

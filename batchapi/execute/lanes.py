@@ -10,9 +10,10 @@ from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from threading import get_ident
 
+from django.core.cache import BaseCache, caches
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.urls import get_urlconf, set_urlconf
+from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
 from django.utils import timezone, translation
 
 from batchapi.execute.attempt import Attempt
@@ -26,17 +27,28 @@ class Surroundings:
     def __init__(self) -> None:
         self.context = copy_context()
         self.language, self.zone = translation.get_language(), timezone.get_current_timezone()
-        self.urlconf = get_urlconf()
+        self.urlconf, self.prefix = get_urlconf(), get_script_prefix()
 
     def run(self, work: Work) -> None:
         """Do something on another thread as if on the caller's; what it changes goes no further."""
-        self.context.copy().run(self.enter, work)
+        self.context.copy().run(self.enter, work, open_caches())
 
-    def enter(self, work: Work) -> None:
-        """Language, time zone and URL configuration are kept in `Local`s, which are empty on another thread."""
+    def enter(self, work: Work, own: dict[str, BaseCache]) -> None:
+        """All this is kept in `Local`s, which are empty on another thread.
+
+        Of caches, which are not made for several threads, each thread has its own, as Django gives it.
+        """
+        for alias, cache in own.items():
+            caches[alias] = cache
         set_urlconf(self.urlconf)
+        set_script_prefix(self.prefix)
         with translation.override(self.language), timezone.override(self.zone):
             work()
+
+
+def open_caches() -> dict[str, BaseCache]:
+    """This thread's caches. Made here, or every sub-request, in a context of its own, would make them anew."""
+    return {alias: caches[alias] for alias in caches}
 
 
 class Lane:

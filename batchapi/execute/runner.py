@@ -1,6 +1,6 @@
 """Drains a plan, on lanes or on the caller's own thread, and yields each answer as it is final."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextvars import copy_context
 from functools import partial
 from time import perf_counter
@@ -14,7 +14,7 @@ from batchapi.exceptions import NoLane
 from batchapi.execute.board import Board
 from batchapi.execute.connections import is_manual
 from batchapi.execute.crew import Crew, keep_time
-from batchapi.execute.lanes import Lane
+from batchapi.execute.lanes import Lane, open_caches
 from batchapi.execute.run import Run
 from batchapi.execute.stack import Stack
 from batchapi.execute.threads import pool
@@ -24,7 +24,7 @@ from batchapi.signals import batch_finished, batch_started
 
 def execute_plan(
     plan: Plan, stack: Stack, *, correlation_id: str, limits: Lanes, identify: Callable[[], str]
-) -> Iterator[SubResponse]:
+) -> Generator[SubResponse]:
     """Run a plan and yield the answers in effective order, each as soon as nothing can change it any more.
 
     `identify` names the caller, for the count of threads that did not come back; asked only while there are some.
@@ -48,13 +48,14 @@ def is_callers(connection: BaseDatabaseWrapper) -> bool:
     return connection.in_atomic_block or is_manual(connection)
 
 
-def run_here(board: Board, *, is_timed: bool) -> Iterator[SubResponse]:
+def run_here(board: Board, *, is_timed: bool) -> Generator[SubResponse]:
     """Run one node after the other on the caller's thread.
 
     Where somebody around the batch holds a transaction; and where unknown middleware may have left something on this
     thread or its connections. Then another thread keeps time (`is_timed`), and cancels what the database takes too long
     for; a connection that is closed for that cannot be made again as the middleware had left it.
     """
+    open_caches()
     lane = Lane({})
     if is_timed:
         pool.start(partial(keep_time, board, lane))

@@ -103,10 +103,14 @@ class Wave:
             del self.done[other]
 
     def put_back(self, place: int) -> None:
-        """One that came to what others notice before its turn begins again when all in front are done."""
+        """One that came to what others notice before its turn begins again when all in front are done.
+
+        Those behind it that run do not count: they may be waiting for its turn at the throttles.
+        """
         self.is_serial = True
         self.running.discard(place)
         self.void.discard(place)
+        self.void |= {other for other in self.running if other > place}
 
     def refuse_rest(self, refuse: Callable[[Node], list[SubResponse]]) -> None:
         """Answer for every node that has not begun, or has to begin again."""

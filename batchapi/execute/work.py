@@ -11,7 +11,7 @@ from batchapi.batch import Node, SubResponse
 from batchapi.execute import turns
 from batchapi.execute.attempt import Attempt, AttemptOver, current
 from batchapi.execute.board import Board
-from batchapi.execute.connections import is_waited_for
+from batchapi.execute.connections import is_announced, is_waited_for
 from batchapi.execute.dedupe import view_of
 from batchapi.execute.lanes import Lane
 from batchapi.execute.twins import may_throttle
@@ -85,7 +85,8 @@ async def work_async(board: Board, lane: Lane, trying: Attempt) -> None:
 
 
 def enter(trying: Attempt) -> Node:
-    """Have this context's SQL watched for an attempt."""
+    """Have this context's SQL watched for an attempt, and announce the connections that it makes."""
+    is_announced.set(True)
     current.set(trying)
     watcher.set(trying)
     assert trying.node is not None
