@@ -9,7 +9,7 @@ from tests.rerun import IS_RERUN
 
 collect_ignore = [] if connection.vendor == "postgresql" else ["test_deadlock.py", "test_late_postgresql.py"]
 if IS_RERUN:
-    collect_ignore += ["test_postgresql.py", "test_sqlite_file.py"]
+    collect_ignore += ["test_postgresql.py", "test_sqlite_file.py", "test_late_processes.py"]
 else:
     collect_ignore += ["test_late_lanes.py"]  # A database in memory has one connection, so there is one lane.
 
