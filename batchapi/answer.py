@@ -1,6 +1,7 @@
 """A decoded batch in, its answer out: the whole story, told once for all doors."""
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 from rest_framework.response import Response
@@ -22,7 +23,6 @@ def answer_batch(data: Any, *, parent: Parent, settings: Settings, identify: Cal
     batch = parse_batch(data, parent=parent, limits=settings.limits)
     plan = plan_batch(batch, rules=settings.rules)
     stack = build_stack(parent, settings)
-    responses = execute_plan(
-        plan, stack, correlation_id=parent.correlation_id, limits=settings.lanes, identify=identify
-    )
-    return render_batch(batch, responses, parent=parent, limits=settings.limits)
+    running = execute_plan(plan, stack, correlation_id=parent.correlation_id, limits=settings.lanes, identify=identify)
+    with closing(running) as responses:  # Whatever happens to the answer, no lane is left behind.
+        return render_batch(batch, responses, parent=parent, limits=settings.limits)

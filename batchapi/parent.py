@@ -8,12 +8,14 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
 
 from batchapi.batch import running
 
@@ -107,6 +109,12 @@ class Parent:
         fresh = type(session)(kept or None)
         fresh.accessed, fresh.modified = True, session.modified
         self.request.session = fresh
+
+
+def name_caller(user: Any, request: HttpRequest) -> str:
+    """Who sent a batch, for limits: a user who has a row, else the address, behind the proxies that DRF trusts."""
+    pk, asked = getattr(user, "pk", None), cast(Request, request)  # get_ident reads META, which both have
+    return f"address {BaseThrottle().get_ident(asked)}" if pk is None else f"user {pk}"
 
 
 def base_environ(request: HttpRequest) -> dict[str, Any]:

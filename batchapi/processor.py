@@ -28,7 +28,7 @@ from batchapi.conf import Settings, get_settings
 from batchapi.exceptions import TooDeep
 from batchapi.middleware import installed
 from batchapi.outer import parent_of, parent_without
-from batchapi.parent import Parent
+from batchapi.parent import Parent, name_caller
 from batchapi.wire.json import BatchJSONParser, BatchJSONRenderer
 
 PLACES = {  # An attribute of a processor: the group and the name of the setting that it stands in for.
@@ -127,9 +127,7 @@ def get_batch_processor(
 
 def identify(parent: Parent) -> str:
     """Who asks: whom trusted code named, else the user that the page's middleware found, else the address."""
-    user = parent.attributes.get("user") if parent.as_user is None else parent.as_user
-    pk = getattr(user, "pk", None)
-    return f"address {parent.environ.get('REMOTE_ADDR', '')}" if pk is None else f"user {pk}"
+    return name_caller(parent.as_user or parent.attributes.get("user"), parent.request)
 
 
 def check_number(name: str, value: Any) -> None:

@@ -87,8 +87,9 @@ def close(connection: BaseDatabaseWrapper, original: Callable[[], None]) -> None
 
 
 def set_autocommit(connection: Any, original: Callable[[bool], None], is_on: bool) -> None:
-    """Switch autocommit on or off. SQLite would commit what is open, by a COMMIT that nobody sees."""
-    if is_on and getattr(connection.connection, "in_transaction", False):
+    """Switch autocommit on or off. SQLite and MySQL would commit what is open, by a COMMIT that nobody sees."""
+    is_open = connection.vendor == "mysql" or getattr(connection.connection, "in_transaction", False)
+    if is_on and is_open:
         connection._commit()
     original(is_on)
 

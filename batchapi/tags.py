@@ -10,8 +10,12 @@ from functools import cache, lru_cache
 from django.apps import apps
 
 WORD = re.compile(r"\w+")
-COMMENT = re.compile(r"(?:\s|--[^\n]*\n|/\*(?!!).*?\*/)*", re.DOTALL)  # MySQL runs what stands in /*! … */.
-READS = re.compile(r"(?:SELECT|EXPLAIN|PRAGMA|SHOW|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|COMMIT|SET)\b", re.IGNORECASE)
+COMMENT = re.compile(r"(?:[\s(]|--[^\n]*\n|/\*(?!!).*?\*/)*", re.DOTALL)  # and what MySQL runs: /*! … */
+READS = re.compile(
+    r"(?:SELECT|VALUES|FETCH|EXPLAIN(?!.*\bANALY[SZ]E\b)|PRAGMA(?!.*=)|SHOW|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|COMMIT|SET)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+MORE = re.compile(r";(?=.*\S)", re.DOTALL)  # another statement may follow
 INTO = re.compile(r"\bINTO\b", re.IGNORECASE)  # SELECT … INTO makes a table
 WITH = re.compile(r"WITH\b", re.IGNORECASE)
 WRITES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|REPLACE|INTO)\b", re.IGNORECASE)  # what WITH may introduce
@@ -35,7 +39,12 @@ def touched(sql: str) -> tuple[frozenset[str], bool]:
 
 
 def is_read(sql: str) -> bool:
-    """Whether a statement only reads, for certain: by how it begins, after comments that some tools put in front."""
+    """Whether a statement only reads: by how it begins, after comments that some tools put in front.
+
+    What a function of the database's own does nobody sees.
+    """
+    if MORE.search(sql):
+        return False
     start = COMMENT.match(sql)
     begin = start.end() if start else 0
     if WITH.match(sql, begin):

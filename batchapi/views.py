@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from batchapi.answer import answer_batch
 from batchapi.conf import get_settings
-from batchapi.parent import Parent
+from batchapi.parent import Parent, name_caller
 from batchapi.render import render_error
 from batchapi.wire.json import BatchJSONParser, BatchJSONRenderer
 
@@ -56,7 +56,7 @@ class BatchView(APIView):
 
 def identify(request: Request) -> str:
     """Who sent a batch: the user of the first authenticator that succeeds, else the address."""
+    user = None
     with suppress(APIException):
-        if request.user.pk is not None:
-            return f"user {request.user.pk}"
-    return f"address {request.META.get('REMOTE_ADDR', '')}"
+        user = request.user
+    return name_caller(user, request._request)

@@ -28,9 +28,13 @@ class Abandoned:
                 del self.by_caller[caller]
 
     def is_full(self, caller: str, *, per_caller: int, in_all: int) -> bool:
-        """Whether this caller must wait until some have come back."""
+        """Whether this caller must wait until some have come back.
+
+        Nobody counts for more than `per_caller`, so no single one can keep all others out.
+        """
         with self.lock:
-            return self.by_caller[caller] >= per_caller or self.by_caller.total() >= in_all
+            total = sum(min(count, per_caller) for count in self.by_caller.values())
+            return self.by_caller.get(caller, 0) >= per_caller or total >= in_all
 
 
 abandoned = Abandoned()

@@ -23,7 +23,7 @@ LONG = 1e6  # seconds; longer than anybody waits
 GRACE = 0.2  # seconds that a thread has to come back once its query is cancelled
 CANCELS = 4  # So many are sent in that time: one that comes just before its query begins does nothing.
 CANCEL_SECONDS = 0.5  # A cancel goes over the network; nobody waits for it longer.
-TAKES_BACK = re.compile(r"\s*(?:ROLLBACK|RELEASE)\b", re.IGNORECASE)  # may run at any time
+TAKES_BACK = re.compile(r"\s*(?:ROLLBACK|RELEASE)\b[^;]*;?\s*", re.IGNORECASE)  # may run at any time
 
 
 class Line(Protocol):
@@ -71,6 +71,8 @@ class Attempt:
         self.cancels = 0  # how often it was told to come back
         self.cancelled_at = 0.0  # the first time, by time.monotonic()
         self.interrupt: Callable[[], object] | None = None  # ends what is not in the database: an async view
+        self.is_interrupted = False
+        self.asks: set[BaseDatabaseWrapper] = set()  # the connection that it waits for at this moment
         self.has_written = False
         self.is_committed = False  # something that it wrote
         self.is_flying = False  # a write, or the COMMIT of writes, was sent and has not returned
@@ -105,6 +107,7 @@ class Attempt:
         ends_at = monotonic() + seconds
         with self.lock:
             self.request, self.ends_at = request, min(ends_at, deadline)
+            self.cancels = 0
             self.limit = f"the {seconds:g} seconds it had" if ends_at < deadline else "the deadline of the batch"
         if self.hurry:
             self.hurry(self.ends_at)
@@ -114,12 +117,12 @@ class Attempt:
         """When whoever keeps time must see to it: at its end, and then again until its thread should have come back."""
         if self.is_given_up:
             return float("inf")
-        return self.cancelled_at + self.cancels * GRACE / CANCELS if self.cancels else self.ends_at
+        return self.cancelled_at + min(self.cancels / CANCELS, 1) * GRACE if self.cancels else self.ends_at
 
     @property
     def is_lost(self) -> bool:
         """Whether its thread has been told to come back, and does not."""
-        return self.cancels >= CANCELS
+        return self.cancels > 0 and self.is_late and monotonic() >= self.cancelled_at + GRACE
 
     def remaining(self) -> float:
         """Seconds that are left to it; not infinite, as `threading` would refuse that."""
@@ -164,12 +167,13 @@ class Attempt:
 
     def begin(self, connection: BaseDatabaseWrapper, sql: str, *, is_write: bool) -> None:
         """Raise AttemptOver instead of letting a statement run that comes too late."""
-        if not TAKES_BACK.match(sql):
+        if not TAKES_BACK.fullmatch(sql):
             with self.in_time():
                 self.stop_if_overtaken()
                 if is_write:
                     self.need_turn()
                 self.used.add(connection)
+                self.asks.add(connection)
                 self.is_settling = False
                 self.has_written |= is_write
                 self.has_effects |= is_write
@@ -181,6 +185,7 @@ class Attempt:
             if self.is_flying and is_write and is_done:
                 self.is_committed = self.is_settling = True
             self.is_flying = False
+            self.asks.clear()
             if self.is_ended and not is_done:
                 raise AttemptOver
 
@@ -211,6 +216,12 @@ class Attempt:
 
     # -- ending it, from another thread
 
+    def note_cancel(self) -> None:
+        """It is about to be told to come back."""
+        if not self.cancels:
+            self.cancelled_at = monotonic()
+        self.cancels += 1
+
     def cancel(self) -> None:
         """Let nothing more begin, and cancel what runs in the database.
 
@@ -218,18 +229,17 @@ class Attempt:
         connections that were sent one are closed.
         """
         with self.lock:
-            if not self.is_late:
-                return  # It has gone on to the next member of its group.
-            self.cancelled_at = self.cancelled_at or monotonic()
-            self.cancels += 1
-            if self.is_done:
-                return
+            if self.is_done or not self.is_late:
+                return  # Or it has gone on to the next member of its group.
             self.is_over = True
-            for connection in self.used:
+            # Async views share a connection: theirs is cancelled only while it is this one's query that runs.
+            for connection in self.used if self.interrupt is None else self.asks:
                 self.cancelled.add(connection)
                 if not (self.is_settling and connection.vendor == "sqlite"):  # INSERT … RETURNING ends with its rows.
                     cancel_query(connection)
-            if self.interrupt and self.cancels == 1:
+            is_first, self.is_interrupted = not self.is_interrupted, True
+        if self.interrupt and is_first:
+            with suppress(RuntimeError):  # Its event loop has ended by itself.
                 self.interrupt()
 
     def finish(self) -> None:

@@ -1,32 +1,25 @@
-"""Where lanes take nodes from and bring answers to. Everything here may be called from any thread."""
+"""Where lanes take nodes from and bring answers to, whatever threads they are on."""
 
-import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from contextvars import copy_context
-from functools import cache, partial
+from collections.abc import Iterator
+from functools import cache
 from threading import Condition, Lock
 from time import monotonic
 from typing import NamedTuple
 
-from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
+from asgiref.sync import iscoroutinefunction
 
 from batchapi.batch import Node, Plan, SubRequest, SubResponse
 from batchapi.conf import Lanes
 from batchapi.exceptions import DeadlineBeforeStart, SubRequestError
-from batchapi.execute import gate, turns
-from batchapi.execute.attempt import Attempt, AttemptOver, current
-from batchapi.execute.connections import is_waited_for
-from batchapi.execute.dedupe import Duplicates, is_comparable, view_of
-from batchapi.execute.jar import Kept
+from batchapi.execute import gate
+from batchapi.execute.attempt import Attempt
+from batchapi.execute.dedupe import is_comparable, view_of
 from batchapi.execute.lanes import Lane
 from batchapi.execute.run import Run, refuse
 from batchapi.execute.schedule import Schedule
-from batchapi.execute.turns import Turn, Turnstile
-from batchapi.execute.twins import may_throttle
+from batchapi.execute.together import Together, may_be_throttled
 from batchapi.signals import subrequest_finished
-from batchapi.statements import watcher
 
 LINGER = 0.01  # Seconds that a lane waits for work; longer than most writes take, after which there may be more.
 
@@ -42,7 +35,7 @@ class Ended(NamedTuple):
 class Board:
     """The work of one batch."""
 
-    def __init__(self, plan: Plan, run: Run, *, limits: Lanes, is_enforced: bool) -> None:
+    def __init__(self, plan: Plan, run: Run, *, limits: Lanes, is_enforced: bool, has_lanes: bool) -> None:
         self.run = run
         self.limits = limits
         self.is_enforced = is_enforced  # whether who is late is stopped, or only told so
@@ -51,7 +44,7 @@ class Board:
         self.lock = Lock()
         self.work_came = Condition(self.lock)  # for lanes
         self.news = Condition(self.lock)  # for whoever watches over them
-        self.has_lanes = False  # else the caller's own thread does everything
+        self.has_lanes = has_lanes  # else the caller's own thread does everything
         self.is_stopped = False
         self.is_unwatched = False  # whoever opens lanes sleeps for longer than a tick
         self.sleeps_until = float("inf")  # whoever keeps time, by time.monotonic()
@@ -62,17 +55,7 @@ class Board:
         self.untold: deque[Ended] = deque()  # those that no lane was there to tell of
         self.enter_wave()
 
-    # -- what a lane does
-
-    def drain(self, lane: Lane) -> None:
-        """Take nodes and bring answers until there is nothing left for this lane."""
-        while self.take(lane):
-            if self.is_async(lane.attempts[0]):
-                copy_context().run(async_to_sync(self.work_together), lane)
-            else:
-                copy_context().run(self.work, lane)
-            if not lane.is_first and is_waited_for():
-                return
+    # -- for lanes; these take the lock
 
     def take(self, lane: Lane) -> bool:
         """Give a lane the first node that may start; waits for one. False where there will be none for it.
@@ -82,12 +65,12 @@ class Board:
         """
         with self.lock:
             while not (self.is_stopped or lane.is_abandoned or self.schedule.is_over):
-                if monotonic() >= self.run.deadline:
+                if monotonic() >= self.run.deadline and not self.schedule.refuse:
                     self.refuse_rest(DeadlineBeforeStart("The batch came to its deadline first."))
                 elif self.schedule.has_work(is_first=lane.is_first):
                     lane.attempts = [self.begin(self.wave.take(is_first=lane.is_first))]
-                    if self.is_async(lane.attempts[0]):
-                        lane.attempts += [self.begin(place) for place in self.wave.take_all(self.is_async_place)]
+                    if lane.attempts[0].place in self.async_places:
+                        lane.attempts += [self.begin(place) for place in self.wave.take_all(self.async_places)]
                     if self.is_unwatched and self.schedule.has_work(is_first=False):
                         self.news.notify()  # There is more to do than this lane can do at once.
                     return True
@@ -101,75 +84,10 @@ class Board:
         trying = Attempt(node, place, ends_at=deadline, is_enforced=self.is_enforced, hurry=self.hurry)
         trying.is_deferred = not node.is_group  # The members of a group see each other's cookies.
         trying.line = self
-        self.tries[place] = trying
+        self.together.tries[place] = trying
         if node.is_safe and not node.depends_on and self.may_share(node.members[0]):
-            self.duplicates.leader_of(place, node.members[0])  # Noted as they are taken, so that the first one leads.
+            self.together.duplicates.leader_of(place, node.members[0])  # As they are taken, so the first one leads.
         return trying
-
-    def work(self, lane: Lane) -> None:
-        """Run a lane's node, in a context of its own, and bring the answers."""
-        [trying] = lane.attempts
-        node = enter(trying)
-        try:
-            responses = self.run.run_group(node, trying) if node.is_group else self.run_alone(node, trying)
-        except AttemptOver:  # before the view, or after it
-            responses = self.run.given_up(node, trying)
-        finally:
-            leave(trying)
-        self.bring(lane, trying, responses)
-
-    def run_alone(self, node: Node, trying: Attempt) -> list[SubResponse] | None:
-        """The answer of one sub-request; None if another one asks the same at this moment and will answer for both."""
-        request = self.run.prepare(node.members[0])
-        if isinstance(request, SubResponse):
-            return [request]
-        if self.is_parked(trying.place, request):
-            return None
-        if may_throttle(view_of(request)):
-            turns.current.set(self.turn_of(trying.place))
-        else:
-            self.turnstile.leave(trying.place)
-        return [self.run.call(request, trying)]
-
-    async def work_together(self, lane: Lane) -> None:
-        """Run async views in one event loop, each in a context of its own."""
-        await asyncio.gather(*(self.work_async(lane, trying) for trying in list(lane.attempts)))
-
-    async def work_async(self, lane: Lane, trying: Attempt) -> None:
-        """Run one async view and bring its answer."""
-        node = enter(trying)
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
-        assert task is not None
-        trying.interrupt = partial(loop.call_soon_threadsafe, task.cancel)
-        responses: list[SubResponse] | None = None
-        try:
-            request = await sync_to_async(self.run.prepare)(node.members[0])
-            if isinstance(request, SubResponse):
-                responses = [request]
-            elif not self.is_parked(trying.place, request):
-                responses = [await self.run.call_async(request, trying)]
-        except (AttemptOver, asyncio.CancelledError):
-            responses = self.run.given_up(node, trying)
-        finally:
-            trying.finish()
-            with suppress(asyncio.CancelledError):
-                await asyncio.sleep(0)  # An interrupt may have been on its way.
-            await sync_to_async(leave)(trying)
-        self.bring(lane, trying, responses)
-
-    def is_async(self, trying: Attempt) -> bool:
-        """Whether an attempt is at an async view that may run beside others."""
-        return self.is_async_place(trying.place)
-
-    def is_async_place(self, place: int) -> bool:
-        """Whether an async view stands in a place of the wave."""
-        node = self.wave.nodes[place]
-        return (
-            self.has_lanes
-            and self.run.stack.has_async
-            and not node.is_group
-            and is_async_view(view_of(node.members[0]))
-        )
 
     def is_at_the_front(self, attempt: Attempt) -> bool:
         """Whether the answers of all in front are final."""
@@ -183,10 +101,10 @@ class Board:
         if not self.may_share(request):
             return False
         with self.lock:
-            leader = self.duplicates.leader_of(place, request)
+            leader = self.together.duplicates.leader_of(place, request)
             if leader >= place or self.wave.is_serial:
                 return False
-            gate.known.set(self.duplicates.answers.get(leader))
+            gate.known.set(self.together.duplicates.answers.get(leader))
             if leader not in self.wave.running or leader in self.wave.void:
                 return False
             self.wave.park(place, leader)
@@ -204,6 +122,7 @@ class Board:
                 return
             if trying.is_early:
                 self.schedule.put_back(trying.place)
+                self.together.overtake(self.wave.void)
                 ended = self.go_on()
             else:
                 ended = [] if responses is None else self.note(trying, responses)
@@ -223,48 +142,34 @@ class Board:
 
     def note(self, trying: Attempt, responses: list[SubResponse]) -> list[Ended]:
         """Keep the answers of a node, wake whoever can go on now, and return the answers that became final."""
-        wave, place, jar = self.wave, trying.place, self.run.stack.jar
-        self.run.note(wave.nodes[place], responses)
-        self.turnstile.leave(place)
-        cookies = trying.cookies if trying.is_deferred and any(response.cookies for response in responses) else []
-        is_noisy = trying.has_effects or (bool(cookies) and jar.would_notice(cookies))
-        if is_noisy or not wave.nodes[place].is_safe:
-            self.duplicates.forget()
-        elif len(responses) == 1:
-            self.duplicates.keep(place, responses[0])
+        wave, together = self.wave, self.together
+        self.run.note(wave.nodes[trying.place], responses)
+        is_noisy = together.note(trying, responses)
         if trying.tables:
             self.run.stack.outdate(frozenset(trying.tables))
-        self.cookies[place] = cookies
         if self.is_relaxed:
-            jar.keep(*self.cookies.pop(place))
-        self.schedule.finish(place, responses, is_noisy=is_noisy)
-        self.finished += 1
+            together.keep_cookies(trying.place)
+        self.schedule.finish(trying.place, responses, is_noisy=is_noisy)
         if wave.void:
-            self.overtake(wave.void)
+            together.overtake(wave.void)
+        self.finished += 1
         return self.go_on()
-
-    def overtake(self, places: Iterable[int]) -> None:
-        """Let those know whose answers will not count: they need not go on."""
-        for place in places:
-            self.tries[place].is_overtaken = True
-        self.turnstile.wake()
 
     def refuse_rest(self, error: SubRequestError) -> None:
         """Answer for everything that has not begun."""
         self.schedule.refuse_rest(lambda node: refuse(node, error))
-        for place in self.wave.done:
-            self.turnstile.leave(place)  # Nobody waits for the turn of one that never comes.
+        self.together.leave(self.wave.done)
         self.untold.extend(self.go_on())
 
     def go_on(self) -> list[Ended]:
         """Wake whoever waits, and return what is final now."""
-        cookies = self.cookies
+        together = self.together
         if self.schedule.wave is not self.wave:
             self.enter_wave()
         ended = []
         while self.schedule.final:
             place, responses = self.schedule.final.popleft()
-            self.run.stack.jar.keep(*cookies.pop(place, ()))
+            together.keep_cookies(place)
             for response in responses:
                 self.done += 1
                 ended.append(Ended(response, self.run.seconds.get(response.request.key, 0.0), self.done))
@@ -275,19 +180,18 @@ class Board:
         return ended
 
     def enter_wave(self) -> None:
-        """What is kept for the length of one wave."""
+        """Begin anew what is kept for the length of one wave."""
         self.wave = self.schedule.wave
-        self.turns: dict[int, Turn] = {}
-        self.tries: dict[int, Attempt] = {}  # the last one of each place
-        self.cookies: dict[int, list[Kept]] = {}  # of those that are done
-        self.duplicates = Duplicates(ignores=self.limits.FINGERPRINT_IGNORES)
-        is_ordered = len(self.wave.nodes) > 1 and not self.is_relaxed
-        places = [place for place, node in enumerate(self.wave.nodes) if is_ordered and may_be_throttled(node)]
-        self.turnstile = Turnstile(places)
-
-    def turn_of(self, place: int) -> Turn:
-        """The throttle checks of a sub-request, also of one that is tried once more."""
-        return self.turns.setdefault(place, Turn(self.turnstile, place))
+        self.together = Together(
+            self.wave.nodes,
+            jar=self.run.stack.jar,
+            ignores=self.limits.FINGERPRINT_IGNORES,
+            is_ordered=len(self.wave.nodes) > 1 and not self.is_relaxed,
+        )
+        may_gather = self.has_lanes and self.run.stack.has_async
+        self.async_places = frozenset(
+            place for place, node in enumerate(self.wave.nodes) if may_gather and has_async_view(node)
+        )
 
     def is_bound(self, node: Node) -> bool:
         """Whether a node needs the first lane: what writes, and what may throttle where nobody keeps an order."""
@@ -325,28 +229,12 @@ class Board:
             self.news.notify()
 
 
-def enter(trying: Attempt) -> Node:
-    """Have this context's SQL watched for an attempt."""
-    current.set(trying)
-    watcher.set(trying)
-    assert trying.node is not None
-    return trying.node
-
-
-def leave(trying: Attempt) -> None:
-    """It is done. Receivers, who come last, have time of their own."""
-    trying.finish()
-    trying.close_cancelled()
-    current.set(None)
-    watcher.set(None)
+def has_async_view(node: Node) -> bool:
+    """Whether a node is one sub-request of an async view."""
+    return not node.is_group and is_async_view(view_of(node.members[0]))
 
 
 @cache
 def is_async_view(view: object) -> bool:
     """Whether a view is a coroutine function."""
     return iscoroutinefunction(view)
-
-
-def may_be_throttled(node: Node) -> bool:
-    """Whether a node may come to a throttle check, as far as one knows before its references are filled in."""
-    return any(member.route is None or may_throttle(view_of(member)) for member in node.members)

@@ -1,5 +1,6 @@
 """Database connections: left as the next sub-request would find them if it came alone, lent to lanes, given back."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
@@ -12,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from batchapi.signals import lane_opened
 
+logger = logging.getLogger("batchapi.connections")
 is_announced: ContextVar[bool] = ContextVar("batchapi_connections_announced", default=False)
 
 
@@ -56,7 +58,10 @@ def give_back() -> None:
     for connection in connections.all(initialized_only=True):
         with suppress(Error):
             connection.close() if is_test else connection.close_if_unusable_or_obsolete()
-    caches.close_all()
+    try:
+        caches.close_all()
+    except Exception as error:  # A cache that is away harms no answer.
+        logger.error("A cache could not be closed.", exc_info=error)
 
 
 def lend() -> dict[str, BaseDatabaseWrapper]:

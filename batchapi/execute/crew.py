@@ -4,10 +4,11 @@ Opens lanes while those that are open stay busy, ends what takes too long, and g
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from functools import partial
-from time import monotonic
+from time import monotonic, process_time
+from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -22,6 +23,7 @@ from batchapi.execute.connections import connect, disown, lend, likely_aliases, 
 from batchapi.execute.lanes import Lane, Surroundings
 from batchapi.execute.stack import Stack
 from batchapi.execute.threads import pool
+from batchapi.execute.work import drain
 
 TICK = 0.002  # Seconds after which lanes that have finished nothing get company.
 FOREVER = float("inf")
@@ -34,7 +36,6 @@ class Crew:
 
     def __init__(self, board: Board, stack: Stack, *, limits: Lanes) -> None:
         self.board = board
-        board.has_lanes = True
         self.stack = stack
         self.limits = limits
         self.surroundings = Surroundings()
@@ -42,11 +43,13 @@ class Crew:
         self.lent: dict[str, BaseDatabaseWrapper] = {}
         self.lanes: set[Lane] = set()
         self.connecting: set[Lane] = set()  # They do not work yet, and nobody waits for them.
-        self.most = 1 if any(map(is_in_memory, connections.all())) else limits.MAX_CONCURRENT_REQUESTS
+        self.most = 1 if any(map(allows_one, connections.all())) else limits.MAX_CONCURRENT_REQUESTS
         self.next_tick = monotonic() + TICK
+        self.last_tick = monotonic()
         self.seen = 0  # nodes that were finished at the last tick
+        self.spent = 0.0, 0.0  # processor time of the lanes and of the process until then
 
-    def run(self, identify: Callable[[], str]) -> Iterator[SubResponse]:
+    def run(self, identify: Callable[[], str]) -> Generator[SubResponse]:
         """Have the board's work done."""
         if abandoned:
             self.caller = identify()
@@ -106,11 +109,22 @@ class Crew:
             return
         with self.board.lock:
             is_stuck, self.seen = self.board.finished == self.seen, self.board.finished
-            more = min(self.may_open(), len(self.lanes)) if is_stuck else 0
+            is_waiting = not self.is_computing()
+            more = min(self.may_open(), len(self.lanes)) if is_stuck and is_waiting else 0
         self.next_tick = monotonic() + TICK
         for _ in range(more):
             if not self.start(Lane(), self.connecting):
                 self.most = 1
+
+    def is_computing(self) -> bool:
+        """Whether the lanes, or others who hold the interpreter, have computed since the last tick rather than waited.
+
+        Then more threads would only stand in each other's way.
+        """
+        before, (lanes, process) = self.spent, (sum(lane.processor_time for lane in self.lanes), process_time())
+        elapsed, self.last_tick = monotonic() - self.last_tick, monotonic()
+        self.spent = lanes, process
+        return lanes - before[0] > elapsed / 2 or process - before[1] > elapsed * 0.8
 
     def start(self, lane: Lane, where: set[Lane]) -> bool:
         """Have a thread serve as a lane; False if the system has none left."""
@@ -122,10 +136,11 @@ class Crew:
     def serve(self, lane: Lane) -> None:
         """On the lane's own thread: work until there is nothing left."""
         failure: BaseException | None = None
+        lane.start_clock()
         try:
             with lane.connected():
                 if lane.is_first or self.join(lane, is_connected=connect(likely_aliases(self.lent))):
-                    self.board.drain(lane)
+                    drain(self.board, lane)
         except BaseException as error:  # It is the caller's: SystemExit in a view, or a mistake of ours.
             failure = error
         with self.board.lock:
@@ -163,7 +178,7 @@ class Crew:
             if trying.is_lost:
                 self.give_up(lane, trying)
             else:
-                trying.cancel()
+                send_cancel(trying)
         with self.board.lock:
             lost = {lane for lane in self.lanes if lane.is_lost}
             self.lanes -= lost
@@ -177,10 +192,10 @@ class Crew:
         """Answer for an attempt whose thread does not come back."""
         board = self.board
         with board.lock:
-            if trying not in lane.attempts or trying.node is None:
-                return  # It has come back just now.
+            if trying not in lane.attempts or trying.node is None or not trying.is_late:
+                return  # It has come back just now, or gone on to the next member of its group.
             trying.is_given_up = True
-            if not trying.node.is_safe:
+            if trying.has_written or not trying.node.is_safe:
                 board.schedule.barrier = trying
             answers = board.run.given_up(trying.node, trying)
             board.untold.extend(board.note(trying, answers))
@@ -209,14 +224,27 @@ class Crew:
         take_back(self.lent)
 
 
-def is_in_memory(connection: BaseDatabaseWrapper) -> bool:
-    """Whether nobody else could see what a connection sees: an SQLite database in memory."""
-    return connection.vendor == "sqlite" and bool(connection.is_in_memory_db())  # type: ignore[attr-defined]
+def allows_one(connection: BaseDatabaseWrapper) -> bool:
+    """Whether a database takes one view at a time: an SQLite one that is in memory, or locked by every request."""
+    if connection.vendor != "sqlite":
+        return False
+    found: Any = connection
+    is_locked = found.settings_dict["ATOMIC_REQUESTS"] and found.transaction_mode not in (None, "DEFERRED")
+    return bool(is_locked or found.is_in_memory_db())
 
 
 def too_many_abandoned() -> NoLane:
     """What those hear who would get a thread if others had come back."""
     return NoLane("Too many sub-requests have overrun their time and have not ended yet.")
+
+
+def send_cancel(trying: Attempt) -> None:
+    """Tell a thread to come back, from another one: a database that is gone takes its time to hear of it."""
+    trying.note_cancel()
+    try:
+        pool.start(trying.cancel)
+    except RuntimeError:  # The system has no thread left.
+        trying.cancel()
 
 
 def keep_time(board: Board, lane: Lane) -> None:
@@ -229,4 +257,4 @@ def keep_time(board: Board, lane: Lane) -> None:
             now = monotonic()
             late = [trying for trying in lane.attempts if trying.next_step_at <= now and not trying.is_lost]
         for trying in late:
-            trying.cancel()
+            send_cancel(trying)

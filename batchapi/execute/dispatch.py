@@ -21,7 +21,7 @@ from batchapi.execute.connections import Connections
 from batchapi.execute.jar import Jar
 from batchapi.execute.memory import Memory
 from batchapi.execute.views import async_view_handler, crash_response, guarded, guarded_async, view_handler
-from batchapi.parent import Parent
+from batchapi.parent import Parent, name_caller
 from batchapi.problem import problem_response
 
 
@@ -83,19 +83,19 @@ class Dispatch:
         The context that it is called in knows the memory from then on: a hook that runs after the commit may write too.
         """
         self.memory.enter()
-        cookies, is_changed = self.jar.cookies.copy(), self.jar.is_changed
+        trying, cookies = attempt.this(), self.jar.cookies
+        count = len(trying.cookies)
 
         def take_back() -> None:
-            self.jar.cookies, self.jar.is_changed = cookies, is_changed
+            self.jar.take_back(trying.cookies[count:], before=cookies)
+            del trying.cookies[count:]
             self.memory.kept.clear()
 
         return take_back
 
     def name_caller(self) -> str:
         """The first user whom one of the views authenticated, else the address that the batch came from."""
-        if self.memory.user_key is not None:
-            return f"user {self.memory.user_key}"
-        return f"address {self.parent.environ.get('REMOTE_ADDR', '')}"
+        return name_caller(self.memory.user, self.parent.request)
 
     def open(self, subrequest: SubRequest) -> HttpRequest:
         """A fresh request: the parent's environ and attributes, and what is the sub-request's own."""

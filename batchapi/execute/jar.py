@@ -38,6 +38,16 @@ class Jar:
             self.cookies = self.with_these(cookies)  # a new one: who reads it meanwhile is not disturbed
             self.is_changed |= bool(cookies)
 
+    def take_back(self, cookies: Iterable[Kept], *, before: Mapping[tuple[str, str], str]) -> None:
+        """Have cookies be as they were before these were kept; others may have been kept meanwhile."""
+        with self.lock:
+            now = dict(self.cookies)
+            for place in {(cookie.name, path) for cookie in cookies for path in (UNKNOWN, cookie.path)}:
+                now.pop(place, None)
+                if place in before:
+                    now[place] = before[place]
+            self.cookies = now
+
     def would_notice(self, cookies: Iterable[Kept]) -> bool:
         """Whether anybody could tell that these were kept."""
         return as_sent(self.with_these(cookies)) != as_sent(self.cookies)

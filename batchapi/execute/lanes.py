@@ -4,13 +4,16 @@ The first lane has the connections of whoever called, so it always can run, sees
 keeps what middleware set on a connection. Further lanes have connections of their own and give them back at the end.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
+from threading import get_ident
 
+from django.core.cache import BaseCache, caches
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.urls import get_urlconf, set_urlconf
+from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
 from django.utils import timezone, translation
 
 from batchapi.execute.attempt import Attempt
@@ -24,17 +27,28 @@ class Surroundings:
     def __init__(self) -> None:
         self.context = copy_context()
         self.language, self.zone = translation.get_language(), timezone.get_current_timezone()
-        self.urlconf = get_urlconf()
+        self.urlconf, self.prefix = get_urlconf(), get_script_prefix()
 
     def run(self, work: Work) -> None:
         """Do something on another thread as if on the caller's; what it changes goes no further."""
-        self.context.copy().run(self.enter, work)
+        self.context.copy().run(self.enter, work, open_caches())
 
-    def enter(self, work: Work) -> None:
-        """Language, time zone and URL configuration are kept in `Local`s, which are empty on another thread."""
+    def enter(self, work: Work, own: dict[str, BaseCache]) -> None:
+        """All this is kept in `Local`s, which are empty on another thread.
+
+        Of caches, which are not made for several threads, each thread has its own, as Django gives it.
+        """
+        for alias, cache in own.items():
+            caches[alias] = cache
         set_urlconf(self.urlconf)
+        set_script_prefix(self.prefix)
         with translation.override(self.language), timezone.override(self.zone):
             work()
+
+
+def open_caches() -> dict[str, BaseCache]:
+    """This thread's caches. Made here, or every sub-request, in a context of its own, would make them anew."""
+    return {alias: caches[alias] for alias in caches}
 
 
 class Lane:
@@ -46,12 +60,25 @@ class Lane:
         self.is_abandoned = False  # it takes up nothing more
         self.is_left_behind = False  # nobody waits for it any more
         self.caller = ""  # whom it counts against since it was abandoned
+        self.clock: int | None = None  # of its thread's processor time, where the system has one
+        self.computed_before = 0.0  # what the clock showed when its duty began
         self.attempts: list[Attempt] = []  # what it works on; more than one only of async views
 
     @property
     def next_step_at(self) -> float:
         """When whoever keeps time must see to it."""
         return min((trying.next_step_at for trying in self.attempts), default=float("inf"))
+
+    def start_clock(self) -> None:
+        """On the lane's thread: count its processor time from here on, on systems that do; macOS does not."""
+        if hasattr(time, "pthread_getcpuclockid"):
+            self.computed_before = time.thread_time()
+            self.clock = time.pthread_getcpuclockid(get_ident())
+
+    @property
+    def processor_time(self) -> float:
+        """Seconds that its thread has computed for this batch."""
+        return 0.0 if self.clock is None else time.clock_gettime(self.clock) - self.computed_before
 
     @property
     def is_lost(self) -> bool:

@@ -35,7 +35,7 @@ class Memory:
         self.reading: list[set[str]] = []  # the tables of the look-ups that run right now
         self.reader = 0  # the thread that they run on
         self.writes = 0  # statements so far that wrote something
-        self.user_key: object = None  # the first user whom a view authenticated
+        self.user: Any = None  # the first one whom a view authenticated
 
     def recall(
         self,
@@ -104,8 +104,8 @@ class Memory:
 
     def note_user(self, user: Any) -> None:
         """A view has authenticated somebody."""
-        if self.user_key is None:
-            self.user_key = getattr(user, "pk", None)
+        if self.user is None and getattr(user, "pk", None) is not None:
+            self.user = user
 
     def enter(self) -> None:
         """Become the memory that this context's SQL and authenticators know."""

@@ -6,7 +6,7 @@ so that nobody can tell who ran beside whom: see `Wave.finish`.
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from batchapi.batch import Node, Plan, SubResponse
 
@@ -14,7 +14,7 @@ from batchapi.batch import Node, Plan, SubResponse
 class Wave:
     """The nodes that may run together, each after those of the wave that it depends on."""
 
-    def __init__(self, nodes: Sequence[Node], *, is_bound: Callable[[Node], bool], is_strict: bool) -> None:
+    def __init__(self, nodes: tuple[Node, ...], *, is_bound: Callable[[Node], bool], is_strict: bool) -> None:
         self.nodes = nodes
         self.is_strict = is_strict
         self.is_bound = [is_bound(node) for node in nodes]  # to the first lane, which has the caller's connections
@@ -62,9 +62,9 @@ class Wave:
         self.running.add(place)
         return place
 
-    def take_all(self, fits: Callable[[int], bool]) -> list[int]:
-        """All other places that any lane may take and that fit."""
-        found = [] if self.is_serial else [place for place in self.ready if fits(place)]
+    def take_all(self, wanted: frozenset[int]) -> list[int]:
+        """All that any lane may take now of some places."""
+        found = [] if self.is_serial else [place for place in self.ready if place in wanted]
         self.ready = sorted(set(self.ready).difference(found))
         self.running.update(found)
         return sorted(found)
@@ -103,10 +103,14 @@ class Wave:
             del self.done[other]
 
     def put_back(self, place: int) -> None:
-        """One that came to what others notice before its turn begins again when all in front are done."""
+        """One that came to what others notice before its turn begins again when all in front are done.
+
+        Those behind it that run do not count: they may be waiting for its turn at the throttles.
+        """
         self.is_serial = True
         self.running.discard(place)
         self.void.discard(place)
+        self.void |= {other for other in self.running if other > place}
 
     def refuse_rest(self, refuse: Callable[[Node], list[SubResponse]]) -> None:
         """Answer for every node that has not begun, or has to begin again."""

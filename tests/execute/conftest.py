@@ -13,7 +13,7 @@ collect_ignore = (
     else ["test_deadlock.py", "test_few_connections.py", "test_late_postgresql.py"]
 )
 if IS_RERUN:
-    collect_ignore += ["test_postgresql.py", "test_sqlite_file.py"]
+    collect_ignore += ["test_postgresql.py", "test_sqlite_file.py", "test_late_processes.py"]
 else:  # A database in memory has one lane, on which nobody runs beside anybody.
     collect_ignore += ["test_overtaken.py", "test_lanes.py", "test_throttles.py", "test_late_lanes.py"]
 

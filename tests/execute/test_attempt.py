@@ -198,15 +198,15 @@ def test_where_nothing_is_enforced_everything_happens():
 def test_a_cancel_is_sent_more_than_once(vendor: str, cancel: str):
     """The first may come just before the query begins, and would do nothing."""
     trying, connection = Attempt(ends_at=0.0), Connection(vendor)
-    trying.used.add(connection)  # type: ignore[arg-type]
+    trying.asks.add(connection)  # type: ignore[arg-type]
     interrupts: list[None] = []
     trying.interrupt = lambda: interrupts.append(None)
     due = []
     for _ in range(CANCELS):
         assert not trying.is_lost
+        trying.note_cancel()
         trying.cancel()
         due.append(trying.next_step_at)
-    assert trying.is_lost
     assert connection.happened == [cancel] * CANCELS
     assert len(interrupts) == 1, "an async view cleans up in peace"
     assert sorted(set(due)) == due

@@ -81,7 +81,7 @@ def test_a_commit_that_is_cancelled_is_told_as_it_ended(
     assert kept() == set()
     assert hooks() == []
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
-    assert not abandoned
+    wait_until(lambda: not abandoned)
 
 
 def test_a_group_whose_commit_takes_too_long_is_rolled_back(slow_commit: None):

@@ -13,7 +13,7 @@ from batchapi.execute.abandoned import abandoned
 from batchapi.execute.threads import pool
 from tests.execute.slow import IS_POSTGRESQL, ask, do, run_query, wait_until
 
-BATCHES, SECONDS = 1000, 15.0  # whichever comes first
+BATCHES, SECONDS = 1000, 10.0  # whichever comes first
 pytestmark = [
     pytest.mark.urls("tests.execute.slow"),
     pytest.mark.django_db(transaction=True, databases=["default", "other"]),
