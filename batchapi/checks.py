@@ -48,8 +48,11 @@ def skipped() -> Iterator[checks.CheckMessage]:
     layers = get_settings().layers
     for path in strangers(*layers.SUBREQUEST_MIDDLEWARE, *layers.KNOWN_MIDDLEWARE):
         yield checks.Warning(
-            f"{path} does not run around sub-requests. While that is open, each batch has one lane.",
-            hint="Add it to BATCHAPI['SUBREQUEST_MIDDLEWARE'] if a view relies on it, else to 'KNOWN_MIDDLEWARE'.",
+            f"{path} does not run around sub-requests. Until it is named, batches run on the thread that called.",
+            hint=(
+                "Add it to BATCHAPI['SUBREQUEST_MIDDLEWARE'] if a view relies on it, else to 'KNOWN_MIDDLEWARE'. "
+                "Until then nothing runs side by side, and a view that hangs in Python is waited for."
+            ),
             id="batchapi.W003",
         )
 

@@ -68,3 +68,11 @@ def test_the_tree_at_the_top_of_the_module_shows_every_error() -> None:
     assert exceptions.__doc__
     names = set(re.findall(r"\b[A-Z][a-zA-Z]+\b", exceptions.__doc__))
     assert {error.__name__ for error in concrete(exceptions.BatchError)} <= names
+
+
+def test_docs_lanes_tells_of_every_signal_and_its_keywords() -> None:
+    """Each row reads | `name` | `keyword`, `keyword` | …; the keywords are those in the comment behind the signal."""
+    rows = re.findall(r"^\| `(\w+)` \| ((?:`\w+`(?:, )?)+) \|", (ROOT / "docs/lanes.md").read_text(), re.MULTILINE)
+    told = {name: re.findall(r"`(\w+)`", keywords) for name, keywords in rows}
+    lines = re.findall(r"^(\w+) = Signal\(\)  # (.+)$", (ROOT / "batchapi/signals.py").read_text(), re.MULTILINE)
+    assert told == {name: re.findall(r"(\w+): ", comment) for name, comment in lines}

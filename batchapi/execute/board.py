@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from threading import Condition, Lock
 from time import monotonic
 from typing import NamedTuple
@@ -234,7 +234,7 @@ def has_async_view(node: Node) -> bool:
     return not node.is_group and is_async_view(view_of(node.members[0]))
 
 
-@cache
+@lru_cache(maxsize=4096)
 def is_async_view(view: object) -> bool:
     """Whether a view is a coroutine function."""
     return iscoroutinefunction(view)

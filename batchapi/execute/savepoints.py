@@ -5,7 +5,6 @@ sub-requests, and of the code that sent the batch.
 """
 
 import logging
-from collections.abc import Callable
 from contextlib import ExitStack
 from contextvars import copy_context
 from dataclasses import replace
@@ -16,10 +15,10 @@ from django.db import DatabaseError, connections, transaction
 from batchapi.batch import Handler, SubRequest, SubResponse
 from batchapi.exceptions import Crashed
 from batchapi.execute import attempt
+from batchapi.execute.atomic import Checkpoint
 from batchapi.problem import problem_response
 
 logger = logging.getLogger("batchapi.savepoints")
-Checkpoint = Callable[[], Callable[[], None]]  # Remembers what a rollback of the database does not take back.
 
 
 def open_aliases() -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """A DRF view class and its twin: the same view, whose look-ups are remembered and whose throttles wait their turn."""
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import Any
 
 from rest_framework.authentication import BaseAuthentication
@@ -38,7 +38,7 @@ class Twin:
         gate.stop_if_answered()
 
 
-@cache
+@lru_cache(maxsize=4096)
 def twin_of(view: Any) -> Any:
     """The same view with a twin of its class, if DRF's own `as_view` made it; else the view itself.
 
@@ -60,7 +60,7 @@ def twin_of(view: Any) -> Any:
     return twin
 
 
-@cache
+@lru_cache(maxsize=4096)
 def is_plain(view: Any) -> bool:
     """Whether a callback is exactly what `as_view` of APIView or ViewSet returns, and its class may be subclassed."""
     if layers(view) not in (layers(APIView.as_view()), layers(ViewSet.as_view({"get": "list"}))):
@@ -70,7 +70,7 @@ def is_plain(view: Any) -> bool:
     return not any("__init_subclass__" in vars(parent) for parent in view.cls.__mro__[:-1])
 
 
-@cache
+@lru_cache(maxsize=4096)
 def may_throttle(view: Any) -> bool:
     """Whether a view may refuse a caller who asks too often, by DRF's means."""
     view_class = getattr(view, "cls", None)
