@@ -252,9 +252,9 @@ def sequences(draw: st.DrawFn) -> list[Ask]:
     return [draw(linked(ask, place)) if draw(st.integers(0, 7)) == 7 else ask for place, ask in enumerate(drawn)]
 
 
-# Reads that others could notice. Those that write in the view itself are left out: who runs beside them may see it.
+# Reads that others could notice.
 NOISY = get(
-    *(f"session/{how}/" for how in SHAPES if how not in ("cycle", "save", "vanish")),
+    *(f"session/{how}/" for how in SHAPES),
     *(f"cookie/{how}/" for how in COOKIES),
     *("cookie/speak/", "counter/", "notes/", "give-token/", "use-token/", "new-token/"),
 )

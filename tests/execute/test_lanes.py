@@ -159,6 +159,7 @@ def test_each_lane_announces_its_connections():
     def hear(*, connection: Any, **_: Any) -> None:
         opened.append(id(connection))
 
+    connection.ensure_connection()
     with hearing(signals.lane_opened, hear):
         statuses(*many("connected"))
     mine = id(connections["default"])
