@@ -47,7 +47,7 @@ class Crew:
         self.next_tick = monotonic() + TICK
         self.last_tick = monotonic()
         self.seen = 0  # nodes that were finished at the last tick
-        self.spent = 0.0, 0.0  # processor time of the lanes and of the process until then
+        self.process_time = process_time()
 
     def run(self, identify: Callable[[], str]) -> Generator[SubResponse]:
         """Have the board's work done."""
@@ -109,22 +109,22 @@ class Crew:
             return
         with self.board.lock:
             is_stuck, self.seen = self.board.finished == self.seen, self.board.finished
-            is_waiting = not self.is_computing()
+            is_waiting = self.is_waiting()
             more = min(self.may_open(), len(self.lanes)) if is_stuck and is_waiting else 0
         self.next_tick = monotonic() + TICK
         for _ in range(more):
             if not self.start(Lane(), self.connecting):
                 self.most = 1
 
-    def is_computing(self) -> bool:
-        """Whether the lanes, or others who hold the interpreter, have computed since the last tick rather than waited.
+    def is_waiting(self) -> bool:
+        """Whether some lane has waited since the last tick, and nobody has held the interpreter all the time.
 
-        Then more threads would only stand in each other's way.
+        Where lanes compute, more threads would only stand in each other's way.
         """
-        before, (lanes, process) = self.spent, (sum(lane.processor_time for lane in self.lanes), process_time())
         elapsed, self.last_tick = monotonic() - self.last_tick, monotonic()
-        self.spent = lanes, process
-        return lanes - before[0] > elapsed / 2 or process - before[1] > elapsed * 0.8
+        before, self.process_time = self.process_time, process_time()
+        shares = [lane.computed() / elapsed for lane in self.lanes if lane.attempts]
+        return min(shares, default=1.0) < 0.2 and (self.process_time - before) / elapsed < 0.8
 
     def start(self, lane: Lane, where: set[Lane]) -> bool:
         """Have a thread serve as a lane; False if the system has none left."""

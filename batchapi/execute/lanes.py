@@ -61,7 +61,7 @@ class Lane:
         self.is_left_behind = False  # nobody waits for it any more
         self.caller = ""  # whom it counts against since it was abandoned
         self.clock: int | None = None  # of its thread's processor time, where the system has one
-        self.computed_before = 0.0  # what the clock showed when its duty began
+        self.counted = 0.0  # what the clock showed last
         self.attempts: list[Attempt] = []  # what it works on; more than one only of async views
 
     @property
@@ -72,13 +72,15 @@ class Lane:
     def start_clock(self) -> None:
         """On the lane's thread: count its processor time from here on, on systems that do; macOS does not."""
         if hasattr(time, "pthread_getcpuclockid"):
-            self.computed_before = time.thread_time()
+            self.counted = time.thread_time()
             self.clock = time.pthread_getcpuclockid(get_ident())
 
-    @property
-    def processor_time(self) -> float:
-        """Seconds that its thread has computed for this batch."""
-        return 0.0 if self.clock is None else time.clock_gettime(self.clock) - self.computed_before
+    def computed(self) -> float:
+        """Seconds of processor time that its thread has used since the last call."""
+        if self.clock is None:
+            return 0.0
+        before, self.counted = self.counted, time.clock_gettime(self.clock)
+        return self.counted - before
 
     @property
     def is_lost(self) -> bool:
