@@ -11,13 +11,13 @@ from django.db.transaction import TransactionManagementError
 from batchapi.batch import SubRequest, SubResponse, running
 from batchapi.exceptions import Crashed, RolledBack, SubRequestError, TimedOut
 from batchapi.execute.attempt import AttemptOver
+from batchapi.execute.memory import Checkpoint
 from batchapi.execute.transient import is_transient
 from batchapi.problem import problem_response
 from batchapi.statements import writable_alias
 
 logger = logging.getLogger("batchapi.atomic")
 Run = Callable[[SubRequest], SubResponse]
-Checkpoint = Callable[[], Callable[[], None]]  # Remembers what a rollback of the database does not take back.
 
 
 class MemberFailedError(Exception):

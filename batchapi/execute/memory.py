@@ -18,6 +18,7 @@ from batchapi import statements
 from batchapi.execute import attempt
 
 Value = TypeVar("Value")
+Checkpoint = Callable[[], Callable[[], None]]  # Remembers what a rollback of the database does not take back.
 NO_COPY = (TypeError, NotImplementedError, RecursionError, copy.Error, PicklingError)  # A user that holds a lock, say.
 
 

@@ -15,7 +15,7 @@ from django.db import DatabaseError, connections, transaction
 from batchapi.batch import Handler, SubRequest, SubResponse
 from batchapi.exceptions import Crashed
 from batchapi.execute import attempt
-from batchapi.execute.atomic import Checkpoint
+from batchapi.execute.memory import Checkpoint
 from batchapi.problem import problem_response
 
 logger = logging.getLogger("batchapi.savepoints")
