@@ -14,6 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from batchapi.signals import lane_opened
 
 logger = logging.getLogger("batchapi.connections")
+MOST_VIEWS = 4096  # that are remembered
 is_announced: ContextVar[bool] = ContextVar("batchapi_connections_announced", default=False)
 
 
@@ -84,13 +85,27 @@ def disown(lent: Mapping[str, BaseDatabaseWrapper]) -> None:
         del connections[alias]
 
 
-def likely_aliases(lent: Mapping[str, BaseDatabaseWrapper]) -> list[str]:
-    """What a view is likely to ask: what this batch is connected to by now, and pools, whose connections are scarce."""
-    return [
+asked: dict[object, frozenset[str]] = {}  # by view: the aliases that it has sent statements to
+
+
+def note_asked(view: object, aliases: Iterable[str]) -> None:
+    """Remember what a view asks, so that a lane is connected before it runs such a view."""
+    known = asked.get(view, frozenset())
+    if not known.issuperset(aliases) and (view in asked or len(asked) < MOST_VIEWS):
+        asked[view] = known.union(aliases)
+
+
+def likely_aliases(views: Iterable[object], lent: Mapping[str, BaseDatabaseWrapper]) -> set[str]:
+    """What views are likely to ask: what they asked before, what the batch is connected to by now, and pools.
+
+    A lane that took work first and then found no connection would answer for its view.
+    """
+    open_or_pooled = {
         alias
         for alias, connection in lent.items()
         if connection.connection is not None or connection.settings_dict["OPTIONS"].get("pool")
-    ]
+    }
+    return open_or_pooled.union(*(asked.get(view, frozenset()) for view in views))
 
 
 def connect(aliases: Iterable[str]) -> bool:
@@ -111,6 +126,13 @@ def connect(aliases: Iterable[str]) -> bool:
         except Error:
             return False
     return True
+
+
+def connect_first(aliases: Iterable[str]) -> None:
+    """On the first lane's thread: connect the caller's connections. A view that needs one that fails will tell."""
+    for alias in aliases:
+        with suppress(Error):
+            connections[alias].ensure_connection()
 
 
 def announce(*, connection: BaseDatabaseWrapper, **_kwargs: object) -> None:

@@ -19,7 +19,8 @@ from batchapi.exceptions import DeadlineBeforeStart, NoLane
 from batchapi.execute.abandoned import abandoned
 from batchapi.execute.attempt import GRACE, Attempt
 from batchapi.execute.board import Board
-from batchapi.execute.connections import connect, disown, lend, likely_aliases, take_back
+from batchapi.execute.connections import connect, connect_first, disown, lend, likely_aliases, take_back
+from batchapi.execute.dedupe import view_of
 from batchapi.execute.lanes import Lane, Surroundings
 from batchapi.execute.stack import Stack
 from batchapi.execute.threads import pool
@@ -41,6 +42,7 @@ class Crew:
         self.surroundings = Surroundings()
         self.caller: str | None = None  # who sent the batch, if somebody had to ask
         self.lent: dict[str, BaseDatabaseWrapper] = {}
+        self.has_first = False  # since it has its connections
         self.lanes: set[Lane] = set()
         self.connecting: set[Lane] = set()  # They do not work yet, and nobody waits for them.
         self.most = 1 if any(map(allows_one, connections.all())) else limits.MAX_CONCURRENT_REQUESTS
@@ -88,7 +90,7 @@ class Crew:
 
     def may_open(self) -> int:
         """How many more lanes would find work, and are allowed."""
-        if not self.board.schedule.has_work(is_first=False):
+        if not self.has_first or not self.board.schedule.has_work(is_first=False):
             return 0
         allowed = min(self.most - len(self.lanes) - len(self.connecting), self.limits.MAX_LANES - pool.working)
         return min(allowed, len(self.board.wave.ready))
@@ -139,7 +141,7 @@ class Crew:
         lane.start_clock()
         try:
             with lane.connected():
-                if lane.is_first or self.join(lane, is_connected=connect(likely_aliases(self.lent))):
+                if self.join(lane):
                     drain(self.board, lane)
         except BaseException as error:  # It is the caller's: SystemExit in a view, or a mistake of ours.
             failure = error
@@ -157,8 +159,21 @@ class Crew:
         if lane.is_abandoned:
             abandoned.remove(lane.caller)
 
-    def join(self, lane: Lane, *, is_connected: bool) -> bool:
-        """Whether a lane may begin: it has its connections, and there is still something to do."""
+    def aliases(self) -> set[str]:
+        """What the views of this wave are likely to ask."""
+        views = [view_of(member) for node in self.board.wave.nodes for member in node.members]
+        return likely_aliases(views, self.lent)
+
+    def join(self, lane: Lane) -> bool:
+        """Whether a lane may begin: it has its connections, and there is still something to do.
+
+        The first lane comes first, or others could take the last connection that there is; and it always may.
+        """
+        if lane.is_first:
+            connect_first(self.aliases())
+            self.has_first = True
+            return True
+        is_connected = connect(self.aliases())
         with self.board.lock:
             self.connecting.discard(lane)
             if is_connected and not self.board.is_stopped:

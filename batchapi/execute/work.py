@@ -11,7 +11,7 @@ from batchapi.batch import Node, SubResponse
 from batchapi.execute import turns
 from batchapi.execute.attempt import Attempt, AttemptOver, current
 from batchapi.execute.board import Board
-from batchapi.execute.connections import is_announced, is_waited_for
+from batchapi.execute.connections import is_announced, is_waited_for, note_asked
 from batchapi.execute.dedupe import view_of
 from batchapi.execute.lanes import Lane
 from batchapi.execute.twins import may_throttle
@@ -97,5 +97,7 @@ def leave(trying: Attempt) -> None:
     """It is done. Receivers, who come last, have time of their own."""
     trying.finish()
     trying.close_cancelled()
+    if trying.used and trying.node:
+        note_asked(view_of(trying.node.members[0]), [connection.alias for connection in trying.used])
     current.set(None)
     watcher.set(None)

@@ -115,3 +115,11 @@ def test_a_batch_that_ends_by_an_exception_gives_back_too():
     with hearing(signals.subrequest_started, exit_at_last), pytest.raises(SystemExit):
         statuses(*READS)
     assert clients_in_the_end() == 0
+
+
+def test_the_first_lane_has_its_connection_before_others_take_the_last(few_connections: None):
+    """What the views ask is known from the batch before."""
+    connection.ensure_connection()
+    statuses(*READS)
+    connection.close()
+    assert statuses(*READS) == [200] * 12
