@@ -4,7 +4,8 @@ What listens: `observer` hears which tables a statement touched, `watcher` may k
 happening, `writable_alias` names the one database that may be written to.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Protocol
@@ -36,6 +37,18 @@ class Watcher(Protocol):
 observer: ContextVar[Observer | None] = ContextVar("batchapi_sql_observer", default=None)
 watcher: ContextVar[Watcher | None] = ContextVar("batchapi_sql_watcher", default=None)
 writable_alias: ContextVar[str | None] = ContextVar("batchapi_writable_alias", default=None)  # None: every one
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """A block whose statements nobody in this context hears of, or keeps from happening."""
+    listening: tuple[ContextVar[Any], ...] = (observer, watcher, writable_alias)
+    tokens = [(variable, variable.set(None)) for variable in listening]
+    try:
+        yield
+    finally:
+        for variable, token in tokens:
+            variable.reset(token)
 
 
 class ForeignAliasError(Exception):

@@ -12,6 +12,7 @@ from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from batchapi.signals import lane_opened
+from batchapi.statements import unwatched
 
 logger = logging.getLogger("batchapi.connections")
 MOST_VIEWS = 4096  # that are remembered
@@ -113,10 +114,10 @@ def connect(aliases: Iterable[str]) -> bool:
 
     Every connection is announced, also one that was open already: the last batch may have left its own settings on it.
     """
+    is_announced.set(True)
     for connection in connections.all(initialized_only=True):
         if connection.connection is not None:
-            lane_opened.send_robust(None, connection=connection)
-    is_announced.set(True)
+            announce(connection=connection)
     for alias in aliases:
         connection = connections[alias]
         if connection.connection is None and is_exhausted(connection):
@@ -136,9 +137,13 @@ def connect_first(aliases: Iterable[str]) -> None:
 
 
 def announce(*, connection: BaseDatabaseWrapper, **_kwargs: object) -> None:
-    """Tell of a connection that was just made for views that run beside the caller's thread."""
+    """Tell of a connection that was just made for views that run beside the caller's thread.
+
+    What receivers do to it is not the doing of a view that happens to be the first to need it.
+    """
     if is_announced.get():
-        lane_opened.send_robust(None, connection=connection)
+        with unwatched():
+            lane_opened.send_robust(None, connection=connection)
 
 
 def is_exhausted(connection: BaseDatabaseWrapper) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from functools import partial
 from time import monotonic, process_time
-from typing import Any
+from typing import Any, cast
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -243,9 +243,9 @@ def allows_one(connection: BaseDatabaseWrapper) -> bool:
     """Whether a database takes one view at a time: an SQLite one that is in memory, or locked by every request."""
     if connection.vendor != "sqlite":
         return False
-    found: Any = connection
-    is_locked = found.settings_dict["ATOMIC_REQUESTS"] and found.transaction_mode not in (None, "DEFERRED")
-    return bool(is_locked or found.is_in_memory_db())
+    found, settings = cast(Any, connection), connection.settings_dict
+    mode = str(settings["OPTIONS"].get("transaction_mode") or "DEFERRED").upper()  # It may not be connected yet.
+    return bool((settings["ATOMIC_REQUESTS"] and mode != "DEFERRED") or found.is_in_memory_db())
 
 
 def too_many_abandoned() -> NoLane:

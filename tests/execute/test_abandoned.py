@@ -10,10 +10,10 @@ import pytest
 from django.conf import settings
 from django.db import connection, connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.test import Client, override_settings
+from django.test import Client, RequestFactory, override_settings
 from django.urls import path
 
-from batchapi import batch_policy, batchable
+from batchapi import batch_policy, batchable, handle_batch_request
 from batchapi.execute.abandoned import abandoned
 from tests.execute import slow
 from tests.execute.slow import (
@@ -173,6 +173,13 @@ def test_nothing_later_begins_while_a_write_may_still_run():
     assert answers.seconds < 0.6 + 2
 
 
+def test_nothing_later_begins_while_a_read_that_wrote_may_still_run():
+    """It is no read, whatever its method."""
+    answers = ask(late("write:a,hold", "GET"), do("read", "GET"), do("write:b"), DEADLINE=0.8)
+    assert answers == [Told(504, "timed_out", "committed"), NEVER, NEVER]
+    assert kept() == {"a"}
+
+
 def test_the_rest_runs_once_its_thread_has_come_back():
     def release() -> None:
         wait_until(lambda: bool(abandoned))
@@ -228,6 +235,25 @@ def test_who_sends_no_credentials_is_known_by_address():
     assert [hang(strangers[0]) for _ in range(2)] == [[LATE]] * 2
     assert ask(do("read"), client=strangers[0], **BOUNDS) == [NO_LANE]
     assert ask(do("read"), client=strangers[1], **BOUNDS) == [Told(200)]
+
+
+def test_strangers_behind_one_proxy_are_told_apart_as_throttles_do():
+    """By as many hops as the project says it has proxies; what a client writes in front of them is its own word."""
+    strangers = [{"HTTP_X_FORWARDED_FOR": f"198.51.100.9, 192.0.2.{n}"} for n in range(2)]
+    clients = [Client(REMOTE_ADDR="10.0.0.1", **stranger) for stranger in strangers]
+    with override_settings(REST_FRAMEWORK={**settings.REST_FRAMEWORK, "NUM_PROXIES": 1}):
+        assert [hang(clients[0]) for _ in range(2)] == [[LATE]] * 2
+        assert [ask(do("read"), client=client, **BOUNDS)[0] for client in clients] == [NO_LANE, Told(200)]
+        assert [status_in_process(**stranger) for stranger in strangers] == [503, 200]
+        assert abandoned.by_caller == {"address 192.0.2.0": 2}
+
+
+def status_in_process(**environ: str) -> int:
+    """The same question by code of the project's own."""
+    request = RequestFactory(REMOTE_ADDR="10.0.0.1", **environ).get("/")
+    with override_settings(BATCHAPI={**settings.BATCHAPI, **BOUNDS}):
+        [record] = handle_batch_request(request, {"requests": [do("read")]})["responses"]
+    return int(record["status"])
 
 
 def test_nobody_hides_behind_views_that_ask_for_no_credentials():

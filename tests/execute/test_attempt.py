@@ -1,13 +1,15 @@
 """One attempt by itself: what it says became of its writes, and what it lets happen once its time is over."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from time import monotonic
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 
-from batchapi.execute.attempt import CANCELS, Attempt, AttemptOver, this
+from batchapi.execute.attempt import CANCELS, GRACE, Attempt, AttemptOver, this
+from batchapi.statements import observe_connection, watcher
 
 INSERT, SELECT = "INSERT INTO t VALUES (1)", "SELECT 1"
 
@@ -54,6 +56,26 @@ class Connection:
 
     def close(self) -> None:
         self.happened.append("close")
+
+
+class Implicit(Connection):
+    """MySQL and its kin: switching autocommit on commits what is open, and no COMMIT is sent for that."""
+
+    autocommit = False
+
+    def __init__(self) -> None:
+        super().__init__("mysql")
+        self.execute_wrappers: list[object] = []
+        observe_connection(connection=self)  # type: ignore[arg-type]
+
+    def _commit(self) -> None:
+        self.happened.append("commit")
+
+    def _close(self) -> None:
+        self.happened.append("close")
+
+    def _set_autocommit(self, is_on: bool) -> None:
+        self.happened.append(f"autocommit {is_on}")
 
 
 def run(trying: Attempt, connection: Any, sql: str, *, is_done: bool = True) -> None:
@@ -150,7 +172,14 @@ def test_once_time_is_over_nothing_begins():
 
 def test_what_takes_back_may_happen_at_any_time():
     trying, connection = Attempt(ends_at=0.0), Connection()
-    for sql in ("ROLLBACK TO SAVEPOINT s", "release savepoint s"):
+    for sql in ("ROLLBACK TO SAVEPOINT s", "release savepoint s", " ROLLBACK ; "):
+        run(trying, connection, sql)
+
+
+@pytest.mark.parametrize("sql", ["ROLLBACK; DELETE FROM t", "RELEASE s;\nINSERT INTO t VALUES (1)", "ROLLBACKS"])
+def test_what_comes_after_it_may_not(sql: str):
+    trying, connection = Attempt(ends_at=0.0), Connection()
+    with pytest.raises(AttemptOver):
         run(trying, connection, sql)
 
 
@@ -162,6 +191,26 @@ def test_a_commit_that_comes_too_late_is_a_rollback():
         commit(trying, connection)
     assert connection.happened == ["rollback"]
     assert trying.outcome == "rolled_back"
+
+
+@pytest.mark.parametrize(
+    ("ends_at", "happened", "outcome"),
+    [(float("inf"), ["commit", "autocommit True"], "committed"), (0.0, ["rollback"], "rolled_back")],
+)
+def test_a_commit_that_is_not_sent_as_one_is_seen(ends_at: float, happened: list[str], outcome: str):
+    trying, connection = Attempt(), Implicit()
+    token = watcher.set(trying)
+    try:
+        write(trying, connection)
+        assert trying.outcome == "rolled_back"
+        trying.ends_at = ends_at
+        with nullcontext() if ends_at else pytest.raises(AttemptOver):
+            connection._set_autocommit(True)
+        connection._set_autocommit(False)
+    finally:
+        watcher.reset(token)
+    assert connection.happened == [*happened, "autocommit False"]
+    assert trying.outcome == outcome
 
 
 def test_the_error_of_a_query_that_was_cancelled_is_not_the_views():
@@ -248,3 +297,28 @@ def test_whoever_closes_a_connection_that_was_sent_a_cancel_closes_it_for_good()
 def test_elsewhere_there_is_an_attempt_that_never_ends():
     assert not this().is_late
     assert this().remaining() > 1000
+
+
+def test_an_async_views_cancel_is_sent_only_while_its_own_query_runs():
+    """Those beside it have the same connection."""
+    trying, connection = Attempt(), Connection()
+    trying.interrupt = lambda: None
+    read(trying, connection)
+    trying.ends_at = 0.0
+    trying.cancel()
+    assert connection.happened == []
+    trying = Attempt()
+    trying.interrupt = lambda: None
+    begin_to_write(trying, connection)
+    trying.ends_at = 0.0
+    trying.cancel()
+    assert connection.happened == ["interrupt"]
+
+
+def test_who_is_lost_is_told_by_time():
+    """A cancel that goes over a broken network may take longer than anybody waits."""
+    trying = Attempt(ends_at=0.0)
+    trying.note_cancel()
+    assert not trying.is_lost
+    trying.cancelled_at -= GRACE
+    assert trying.is_lost

@@ -1,25 +1,32 @@
 """Lanes: the first has the caller's connections, further ones their own; all look alike to a view, and all end."""
 
+import json
 from base64 import b64encode
+from collections import defaultdict
 from collections.abc import Iterator
-from contextvars import ContextVar
-from threading import Lock
+from contextlib import closing
+from contextvars import Context, ContextVar
+from threading import Lock, current_thread, get_ident, main_thread
+from time import thread_time
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core import mail
+from django.core.cache import BaseCache, cache, caches
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection, connections, transaction
-from django.test import Client, override_settings
-from django.urls import get_urlconf, path
+from django.test import Client, RequestFactory, override_settings
+from django.urls import clear_script_prefix, get_urlconf, path, reverse
 from django.utils import timezone, translation
 from rest_framework.authentication import BasicAuthentication
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from batchapi import signals
+from batchapi import handle_batch_request, signals
 from chat.models import Session
 from tests.execute import lanes
 from tests.execute.lanes import (
@@ -40,6 +47,7 @@ from tests.security.hashers import HASHED
 
 USED: dict[str, int] = {}  # the connection objects that views found, by the name of the sub-request
 FOUND: list[tuple[Any, ...]] = []
+CACHES: list[tuple[BaseCache, int]] = []  # the cache that each sub-request found, and on which thread
 mark: ContextVar[str] = ContextVar("mark", default="nobody's")
 
 
@@ -61,6 +69,52 @@ class Surrounded(Slow):
         mark.set(name)
         translation.activate("fr")
         timezone.activate("Asia/Tokyo")
+        return super().get(request, name)
+
+
+class Reversed(Slow):
+    """Tells where it can be found."""
+
+    def get(self, request: Request, name: str) -> Response:
+        super().get(request, name)
+        url = reverse("reversed", args=[name])
+        return Response([url, request.build_absolute_uri(url)], headers={"Location": url})
+
+
+class Caching(Slow):
+    """Notes the cache that it works with."""
+
+    def get(self, request: Request, name: str) -> Response:
+        cache.get("nothing")
+        CACHES.append((caches["default"], get_ident()))
+        return super().get(request, name)
+
+
+class LosesTouch(LocMemCache):
+    """A cache whose server has gone away by the time that a lane closes its connections."""
+
+    def close(self, **kwargs: Any) -> None:
+        if current_thread() is not main_thread():
+            raise ConnectionResetError("the cache has gone away")
+
+
+class Burns(Slow):
+    """Computes for as many milliseconds as the query says."""
+
+    def get(self, request: Request, name: str) -> Response:
+        RAN.append((name, get_ident()))
+        ends_at = thread_time() + int(request.query_params["ms"]) / 1000
+        while thread_time() < ends_at:
+            pass
+        return Response()
+
+
+class AsksOther(Slow):
+    """Reads from the other database."""
+
+    def get(self, request: Request, name: str) -> Response:
+        with connections["other"].cursor() as cursor:
+            cursor.execute("SELECT 1")
         return super().get(request, name)
 
 
@@ -99,6 +153,10 @@ class Guarded(Private):
 urlpatterns = [
     path("api/connected/<str:name>/", Connected.as_view()),
     path("api/surrounded/<str:name>/", Surrounded.as_view()),
+    path("api/reversed/<str:name>/", Reversed.as_view(), name="reversed"),
+    path("api/caching/<str:name>/", Caching.as_view()),
+    path("api/burns/<str:name>/", Burns.as_view()),
+    path("api/asks-other/<str:name>/", AsksOther.as_view()),
     path("api/nests/<str:name>/", Nests.as_view()),
     path("api/exits/<str:name>/", Exits.as_view()),
     path("api/private/<str:name>/", Private.as_view()),
@@ -113,6 +171,7 @@ def _nothing_ran() -> None:
     RAN.clear()
     USED.clear()
     FOUND.clear()
+    CACHES.clear()
 
 
 def many(view: str, number: int = 12, ms: int = 10) -> list[dict[str, Any]]:
@@ -154,6 +213,8 @@ def test_writes_and_groups_run_on_the_first_lane():
 
 
 def test_each_lane_announces_its_connections():
+    """All but those that the caller had opened."""
+    connection.ensure_connection()
     opened: list[int] = []
 
     def hear(*, connection: Any, **_: Any) -> None:
@@ -206,6 +267,111 @@ def test_every_lane_finds_what_is_around_the_caller_and_leaks_nothing():
     assert len(threads()) > 1
     assert set(FOUND) == {("the caller's", "de", "Asia/Kolkata", __name__)}
     assert after == ("the caller's", "de", "Asia/Kolkata")
+
+
+@pytest.fixture
+def _prefix_of_the_thread() -> Iterator[None]:
+    """Django's own handler leaves it behind."""
+    yield
+    clear_script_prefix()
+
+
+@pytest.mark.usefixtures("_prefix_of_the_thread")
+def test_below_a_prefix_urls_are_made_as_they_are_alone():
+    """A server hands the prefix to Django's handler, which keeps it for the thread."""
+    handler, factory = WSGIHandler(), RequestFactory(SCRIPT_NAME="/pre")
+
+    def call(request: Any) -> Any:
+        with closing(handler(request.environ, lambda *_: None)) as response:
+            return response, json.loads(response.content)
+
+    alone, body = call(factory.get("/api/reversed/alone/"))
+    assert alone["Location"] == body[0] == "/pre/api/reversed/alone/"
+    requests = [get(f"reversed/{n}/?ms=10") for n in range(12)]
+    batch = {"requests": [{**request, "url": f"/pre{request['url']}"} for request in requests]}
+    _, answer = call(factory.post(lanes.BATCH, batch, content_type="application/json"))
+    for n, record in enumerate(answer["responses"]):
+        assert record["headers"]["Location"] == body[0].replace("alone", str(n))
+        assert record["body"] == [url.replace("alone", str(n)) for url in body]
+    assert len(threads()) > 1
+
+
+def caches_by_thread() -> dict[int, set[int]]:
+    """The cache objects that sub-requests found on each thread."""
+    found = defaultdict(set)
+    for each, thread in CACHES:
+        found[thread].add(id(each))
+    return found
+
+
+@pytest.mark.parametrize("is_touched", [True, False])
+def test_each_lane_has_a_cache_of_its_own_for_all_that_it_runs(is_touched: bool):
+    """Django's caches are not made for several threads, and a new one for each sub-request would connect anew."""
+
+    def run() -> list[BaseCache]:
+        mine = [caches["default"]] if is_touched else []
+        for _ in range(2):
+            assert statuses(*many("caching", 24, ms=5)) == [200] * 24
+        return mine
+
+    mine = Context().run(run)  # Nobody has used a cache there yet.
+    found = caches_by_thread()
+    assert len(found) > 1
+    assert {len(each) for each in found.values()} == {1}
+    assert len(set().union(*found.values(), map(id, mine))) == len(found) + len(mine)
+
+
+def test_on_the_callers_thread_all_sub_requests_share_its_cache():
+    def run() -> BaseCache:
+        with transaction.atomic():
+            assert statuses(*many("caching", 6, ms=0)) == [200] * 6
+        return caches["default"]
+
+    mine = Context().run(run)
+    assert caches_by_thread() == {get_ident(): {id(mine)}}
+
+
+def test_a_cache_that_cannot_be_closed_harms_no_answer(caplog: pytest.LogCaptureFixture):
+    """Further lanes leave while the first one still works."""
+    with override_settings(CACHES={"default": {"BACKEND": f"{__name__}.LosesTouch"}}):
+        assert statuses(get("caching/long/?ms=150"), *many("caching", 8)) == [200] * 9
+    assert "A cache could not be closed" in caplog.text
+    assert "the cache has gone away" in caplog.text
+
+
+def test_views_that_compute_get_no_more_lanes():
+    """They would only stand in each other's way. A busy machine may keep us from seeing that, so not every time."""
+    counts = []
+    while not counts or (min(counts) > 2 and len(counts) < 8):
+        RAN.clear()
+        assert statuses(*many("burns", 20)) == [200] * 20
+        counts.append(len(threads()))
+    assert min(counts) <= 2, counts
+    RAN.clear()
+    assert statuses(*many("slow", 20)) == [200] * 20
+    assert len(threads()) > 2
+
+
+@pytest.fixture
+def _locked_by_each_request(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The other database, an SQLite one, is locked as each view begins; nobody has connected to it yet."""
+    connections["other"].close()
+    del connections["other"]
+    options = {**connections.settings["other"]["OPTIONS"], "transaction_mode": "immediate"}
+    with monkeypatch.context() as patch:
+        patch.setitem(connections.settings["other"], "ATOMIC_REQUESTS", True)
+        patch.setitem(connections.settings["other"], "OPTIONS", options)
+        yield
+        connections["other"].close()
+    del connections["other"]
+
+
+@pytest.mark.usefixtures("_locked_by_each_request")
+def test_a_database_that_each_request_locks_has_one_lane():
+    """Others would only wait for the lock, until they must not wait any longer."""
+    answer = handle_batch_request(RequestFactory().get("/"), {"requests": many("asks-other", 8)})
+    assert [record["status"] for record in answer["responses"]] == [200] * 8
+    assert len(threads()) == 1
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import Iterator
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.http import HttpRequest, JsonResponse
-from django.test import override_settings
+from django.test import Client, override_settings
 from django.urls import path
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import SimpleRateThrottle
@@ -32,6 +33,45 @@ class ByAddress(SimpleRateThrottle):
 
 class Limited(Slow):
     throttle_classes = (ByAddress,)
+
+
+class Roomy(ByAddress):
+    rate = "100/hour"
+
+
+class NotesUse(BaseAuthentication):
+    """Writes down, of some, when it was last used, as authenticators of tokens do."""
+
+    def authenticate(self, request: Request) -> None:
+        if "touch" not in request.query_params:
+            return
+        pause(request)
+        try:
+            Session.objects.create(owner=User.objects.get(), key="used")
+        finally:
+            sleep(int(request.query_params["touch"]) / 1000)
+
+
+class Noted(Slow):
+    authentication_classes = (NotesUse,)
+    throttle_classes = (Roomy,)
+
+    def get(self, request: Request, name: str) -> Response:
+        RAN.append((name, 0))
+        return Response(name)
+
+
+class Bakes(Open):
+    """Tells the cookies that it was sent, and sets one more."""
+
+    def get(self, request: Request, name: str) -> Response:
+        found = dict(request.COOKIES)
+        pause(request)
+        response = Response(found, status=int(request.query_params.get("status", 200)))
+        response.set_cookie(name, "baked")
+        return response
+
+    post = get
 
 
 class Writes(Open):
@@ -69,6 +109,8 @@ async def async_visits(request: HttpRequest, name: str) -> JsonResponse:
 urlpatterns = [
     path("api/async-visits/<str:name>/", async_visits),
     path("api/limited/<str:name>/", Limited.as_view()),
+    path("api/noted/<str:name>/", Noted.as_view()),
+    path("api/bakes/<str:name>/", Bakes.as_view()),
     path("api/writes/<str:name>/", Writes.as_view()),
     path("api/visits/<str:name>/", Visits.as_view()),
     *lanes.urlpatterns,
@@ -135,6 +177,20 @@ def test_a_read_that_comes_to_a_write_before_its_turn_starts_over():
     assert list(Session.objects.order_by("pk").values_list("key", flat=True)) == ["one", "two"]
 
 
+@pytest.mark.parametrize("leaving", [0, 150])
+def test_one_that_starts_over_before_its_throttles_keeps_nobody_waiting_there(leaving: int):
+    """Those behind it have begun and wait for its turn; it cannot begin again before they are gone.
+
+    It may take so long to leave that the one in front of it is done by then.
+    """
+    noted = [get(f"noted/{n}/{f'?touch={leaving}&ms=20' if n == 1 else ''}") for n in range(1, 5)]
+    found = answers(get("slow/first/?ms=100"), *noted)
+    assert [record["status"] for record in found] == [200] * 5
+    assert [record["body"] for record in found[1:]] == ["1", "2", "3", "4"]
+    assert runs() == {"first": 1, "1": 1, "2": 1, "3": 1, "4": 1}
+    assert list(Session.objects.values_list("key", flat=True)) == ["used"]
+
+
 def test_one_that_is_overtaken_stops_at_its_first_statement():
     """It would write beside those that are to run before it."""
     assert statuses(get("writes/one/?ms=10"), get("writes/two/?ms=60"), get("slow/last/")) == [200, 200, 200]
@@ -161,3 +217,19 @@ def test_in_a_relaxed_batch_nor_the_answer_of_one_that_began_before_the_write():
     records = answers(*requests, ordering="relaxed")
     assert records[2]["body"] == ["new"]
     assert names().count("same") == 2
+
+
+def test_in_a_relaxed_batch_a_group_that_fails_takes_back_its_own_cookies_only():
+    """Another one has set its cookie meanwhile; and the client had one by a name that the group used."""
+    client = Client()
+    client.cookies["a"] = "sent"
+    requests = [
+        post("bakes/a/", atomicityGroup="g"),
+        post("bakes/b/?ms=150&status=409", atomicityGroup="g"),
+        get("bakes/c/?ms=30", "c"),
+        post("bakes/last/", dependsOn=["c"]),
+    ]
+    records = answers(*requests, ordering="relaxed", client=client)
+    assert [record["status"] for record in records] == [424, 409, 200, 200]
+    assert records[1]["body"] == {"a": "baked"}
+    assert records[3]["body"] == {"a": "sent", "c": "baked"}
