@@ -21,6 +21,7 @@ IS_CI = os.environ.get("BATCHAPI_CI") == "1"
 # No deadline: a slow machine is not a bug. In CI the same examples each time: a red run can be run again.
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=300, deadline=None, derandomize=True)
+settings.register_profile("rerun", max_examples=60, deadline=None, derandomize=IS_CI)
 settings.register_profile("deep", max_examples=5000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IS_CI else "dev"))
 

@@ -23,5 +23,6 @@ def assert_passes_on_sqlite_files(folder: Path, *, files: Path) -> None:
 
 def assert_passes(folder: Path, **environment: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", str(folder)]
-    run = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True)
+    environment = {**os.environ, "HYPOTHESIS_PROFILE": "rerun", **environment}
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-2000:]
