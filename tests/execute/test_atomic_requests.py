@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.core.handlers.base import BaseHandler
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import include, path
 from rest_framework.exceptions import ValidationError
@@ -13,7 +12,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from batchapi.views import BatchView
 from chat.models import Session
 from tests.factories import UserFactory
 
@@ -85,11 +83,3 @@ def test_the_batch_itself_is_no_transaction() -> None:
     answers = post("/api/outside/a/answer/", "/api/write/b/answer/", "/api/outside/c/crash/")
     assert [answer["body"].get("in_transaction") for answer in answers[:2]] == [False, True]
     assert keys() == {"a", "b", "c"}
-
-
-@pytest.mark.parametrize("alias", ["default", "other"])
-def test_the_batch_itself_is_in_no_transaction(alias: str, monkeypatch: pytest.MonkeyPatch):
-    """Of whichever database: it would be around all sub-requests."""
-    monkeypatch.setitem(connections.settings[alias], "ATOMIC_REQUESTS", True)
-    view = BatchView.as_view()
-    assert BaseHandler().make_view_atomic(view) is view
