@@ -171,7 +171,7 @@ def run_checks() -> None:
         "types": ["mypy", "batchapi"],
         "contracts": ["lint-imports"],
         "migrations": ["python", "manage.py", "makemigrations", "--check", "--dry-run"],
-        "tests": ["pytest", "-n", "auto", "--maxprocesses", "8", "--cov"],
+        "tests": ["pytest", "-n", "auto", "--maxprocesses", "8", "--dist", "worksteal", "--cov"],
     }
     failed = [name for name, command in steps.items() if not passes(name, command)]
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
