@@ -22,12 +22,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consu
 one_stage = profile(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors])
 
 
-# By everybody takes two minutes: that is for CI and for a deep look.
-FEW = ("nobody", "alice by session")
-TOURISTS = CALLERS if profile().max_examples > 50 else [caller for caller in CALLERS if caller.name in FEW]
+# By everybody takes minutes: that is for CI, and with ATOMIC_REQUESTS for a deep look.
+FEW = [caller for caller in CALLERS if caller.name in ("nobody", "alice by session")]
+TOURS = [
+    pytest.param(is_atomic, caller, id=f"{'atomic' if is_atomic else 'autocommit'}-{caller!r}")
+    for is_atomic, enough in ((False, 50), (True, 1000))
+    for caller in (CALLERS if profile().max_examples > enough else FEW)
+]
 
 
-@pytest.mark.parametrize("caller", TOURISTS, ids=repr)
+@pytest.mark.parametrize(("harness", "caller"), TOURS, indirect=["harness"])
 def test_one_request_is_answered_as_alone(harness: Harness, caller: Caller):
     """Every view of the zoo, by each of the callers, one by one."""
     failures = [str(error) for ask in ZOO if (error := failure(harness, caller, [ask]))]
