@@ -5,20 +5,32 @@ us assume too much, never too little.
 """
 
 import re
+from collections.abc import Mapping
 from functools import cache, lru_cache
 
 from django.apps import apps
+from django.db.models import Model
 
 WORD = re.compile(r"\w+")
-COMMENT = re.compile(r"(?:[\s(]|--[^\n]*\n|/\*(?!!).*?\*/)*", re.DOTALL)  # and what MySQL runs: /*! … */
+COMMENT = (
+    re.compile(  # Not what MySQL runs, /*! … */, nor one in another or with a lone CR: only PostgreSQL ends it there.
+        r"(?:[\s(]|--[^\r\n]*\r?\n|/\*(?!M?!)(?:(?!/\*).)*?\*/)*", re.DOTALL
+    )
+)
 READS = re.compile(
-    r"(?:SELECT|VALUES|FETCH|EXPLAIN(?!.*\bANALY[SZ]E\b)|PRAGMA(?!.*=)|SHOW|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|COMMIT|SET)\b",
-    re.IGNORECASE | re.DOTALL,
+    r"""(?:SELECT|VALUES|FETCH|EXPLAIN(?!.*\bANALY[SZ]E\b)|SHOW|SAVEPOINT|RELEASE|BEGIN)\b
+    |(?:ROLLBACK|COMMIT)\b(?!\s+PREPARED\b)  # another transaction's
+    |SET\b(?!\s+STATEMENT\b)  # MariaDB runs what follows
+    |PRAGMA\s+(?:\w+\.)?\w+\s*;?\s*\Z  # with an argument most set something
+    |PRAGMA\s+(?:\w+\.)?
+        (?:(?:table_x?|index_x?)info|(?:table|index|foreign_key)_list|(?:foreign_key|integrity|quick)_check)\s*\(""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 MORE = re.compile(r";(?=.*\S)", re.DOTALL)  # another statement may follow
 INTO = re.compile(r"\bINTO\b", re.IGNORECASE)  # SELECT … INTO makes a table
 WITH = re.compile(r"WITH\b", re.IGNORECASE)
 WRITES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|REPLACE|INTO)\b", re.IGNORECASE)  # what WITH may introduce
+DELETES = re.compile(r"\b(?:DELETE|TRUNCATE|DROP|MERGE|REPLACE|CONFLICT)\b", re.IGNORECASE)  # and ON CONFLICT REPLACE
 
 LONG = 10_000  # Characters of a statement that is not worth remembering: a bulk insert with its rows in it.
 
@@ -32,10 +44,16 @@ def look_at(sql: str) -> tuple[frozenset[str], bool]:
 def touched(sql: str) -> tuple[frozenset[str], bool]:
     """The tables that a statement names, and whether it may write them.
 
-    A writing statement that names no known table may write any, so it counts as writing all.
+    A writing statement that names no known table may write any, so it counts as writing all. One that deletes may take
+    rows of other tables with it, by the database's own ON DELETE CASCADE or SET NULL, so it counts as writing all that
+    refer to one that it names.
     """
     tables = known_tables().intersection(map(str.lower, WORD.findall(sql)))
-    return (tables, False) if is_read(sql) else (tables or known_tables(), True)
+    if is_read(sql):
+        return tables, False
+    if DELETES.search(sql):
+        tables = with_referrers(tables)
+    return tables or known_tables(), True
 
 
 def is_read(sql: str) -> bool:
@@ -56,4 +74,30 @@ def is_read(sql: str) -> bool:
 def known_tables() -> frozenset[str]:
     """The tables of all models, with the ones that join many-to-many relations; lower-case."""
     models = apps.get_models(include_auto_created=True)
-    return frozenset(word.lower() for model in models for word in WORD.findall(model._meta.db_table))
+    return frozenset[str]().union(*(words_of(model) for model in models))
+
+
+def words_of(model: type[Model]) -> frozenset[str]:
+    """How a statement names a model's table: in one word, or in two if its schema is a part of the name."""
+    return frozenset(map(str.lower, WORD.findall(model._meta.db_table)))
+
+
+def with_referrers(tables: frozenset[str]) -> frozenset[str]:
+    """Tables, and those with a foreign key to one of them, and so on."""
+    found, edge = tables, tables
+    while edge:
+        edge = frozenset[str]().union(*(referrers().get(table, ()) for table in edge)) - found
+        found |= edge
+    return found
+
+
+@cache
+def referrers() -> Mapping[str, frozenset[str]]:
+    """For a table, those of all models with a foreign key to it: one-to-one, parent and many-to-many links as well."""
+    found: dict[str, frozenset[str]] = {}
+    for model in apps.get_models(include_auto_created=True):
+        for field in model._meta.local_concrete_fields:
+            if isinstance(field.related_model, type):
+                for table in words_of(field.related_model):
+                    found[table] = found.get(table, frozenset()) | words_of(model)
+    return found

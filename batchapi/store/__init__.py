@@ -1,0 +1,10 @@
+"""Where kept answers live: keys and entries in, entries with their age out. The one room that knows cache keys.
+
+An entry carries the generations that its tags had before its view ran. It is current while the store's epoch is the
+one that it was made under and each of those generations is still the same number.
+"""
+
+from batchapi.store.chosen import get_store
+from batchapi.store.entry import ALONE, EVERYTHING, Entry, Found, Snapshot, Store
+
+__all__ = ["ALONE", "EVERYTHING", "Entry", "Found", "Snapshot", "Store", "get_store"]
