@@ -19,6 +19,7 @@ from batchapi.exceptions import EnvelopeError
 from batchapi.policy import batch_exempt, batch_policy, batchable
 
 if TYPE_CHECKING:
+    from batchapi.invalidation import invalidate
     from batchapi.processor import get_batch_processor, handle_batch_request
 
 __all__ = [
@@ -28,12 +29,19 @@ __all__ = [
     "batchable",
     "get_batch_processor",
     "handle_batch_request",
+    "invalidate",
 ]
 __version__ = "0.1.0"
+
+LATER = {
+    "get_batch_processor": "batchapi.processor",
+    "handle_batch_request": "batchapi.processor",
+    "invalidate": "batchapi.invalidation",
+}
 
 
 def __getattr__(name: str) -> Any:
     """What needs settings to be imported, when it is first asked for (PEP 562); the decorators need none."""
-    if name in ("get_batch_processor", "handle_batch_request"):
-        return getattr(import_module("batchapi.processor"), name)
+    if name in LATER:
+        return getattr(import_module(LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,11 +12,12 @@ class BatchApiConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect what must be there before the first request."""
-        from batchapi import checks, log, statements
+        from batchapi import checks, invalidation, log, statements, uncommitted
         from batchapi.execute.connections import announce
 
         checks.register_all()
         subrequest_finished.connect(log.write_access_log)
         connection_created.connect(statements.observe_connection)
         connection_created.connect(announce)
+        uncommitted.receivers.append(invalidation.outdate)
         statements.observe_all_connections()

@@ -132,6 +132,7 @@ class SubResponse:
     is_json: bool = False  # the body is one JSON value on one line, made here: may be spliced in unread
     cookies: tuple["Morsel[str]", ...] = ()
     is_skipped: bool = False  # its condition did not hold, so it was not to run
+    is_streamed: bool = False  # it was read from a stream, which may have no end
     is_transient: bool = False  # crashed for a reason that may be gone the next time: a deadlock
 
     @property

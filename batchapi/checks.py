@@ -1,4 +1,4 @@
-"""What `manage.py check` says about a project's settings: E001 to E003, W003 to W005."""
+"""What `manage.py check` says about a project's settings: E001 to E004, W001, W003 to W005."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -6,12 +6,16 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.core import checks
+from django.core.cache import caches
+from django.core.cache.backends.dummy import DummyCache
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.module_loading import import_string
 
 from batchapi.conf import find_problems, get_settings
 from batchapi.middleware import strangers
 from batchapi.policy import read_policy
+from batchapi.store import get_store
+from batchapi.store.databases import is_in_memory
 
 PSYCOPG_POOL_SIZE = 4  # of a pool that says nothing of its size
 
@@ -20,6 +24,7 @@ def register_all() -> None:
     """Register every check; called once the apps are ready."""
     checks.register(check_settings)
     checks.register(check_middleware)
+    checks.register(check_cache)
     checks.register(check_pools)
     checks.register(check_async_views, checks.Tags.urls)
 
@@ -55,6 +60,28 @@ def skipped() -> Iterator[checks.CheckMessage]:
             ),
             id="batchapi.W003",
         )
+
+
+def check_cache(**_kwargs: object) -> list[checks.CheckMessage]:
+    """E004 for a cache that does not exist, W001 for one in which nothing can be kept."""
+    if find_problems(getattr(settings, "BATCHAPI", {})) or not (caching := get_settings().caching).ENABLE_CACHING:
+        return []
+    if caching.CACHE_ALIAS not in settings.CACHES:
+        words = f"BATCHAPI['CACHE_ALIAS']: there is no cache {caching.CACHE_ALIAS!r} in CACHES."
+        return [checks.Error(words, id="batchapi.E004")]
+    cache, store = caches[caching.CACHE_ALIAS], get_store(caching.CACHE_ALIAS, caching.CACHE_SIZE)
+    if isinstance(cache, DummyCache) or all(map(is_in_memory, settings.DATABASES)):
+        return []
+    if store and any(map(store.covers, settings.DATABASES)):
+        return []
+    kind = f"{type(cache).__module__}.{type(cache).__qualname__}"
+    return [
+        checks.Warning(
+            f"Batches keep no answers: {kind} does not hear of what other processes write to the databases.",
+            hint="Use Redis for CACHES, or switch ENABLE_CACHING off. LocMemCache does for SQLite files only.",
+            id="batchapi.W001",
+        )
+    ]
 
 
 def check_pools(**_kwargs: object) -> list[checks.CheckMessage]:

@@ -58,6 +58,18 @@ class Lanes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Caching:
+    """What is kept from one batch to the next, and for how long."""
+
+    ENABLE_CACHING: bool = True  # Answers of GETs are kept until the tables that they were read from are written.
+    CACHE_ALIAS: str = "default"  # The cache (of CACHES) that answers are kept in: Redis, or LocMem on SQLite files.
+    CACHE_TTL: int = 120  # Seconds that an answer is fresh at most.
+    CACHE_SIZE: int = 2000  # Answers that LocMem keeps in each process; Redis has its own `maxmemory`.
+    CACHE_MAX_BODY: int = 256 * KiB  # Bytes of the largest body that is kept.
+    STALE_IF_ERROR: int = 600  # Seconds after that for which an answer may stand in for a view that fails; 0 for none.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layers:
     """What runs around each view."""
 
@@ -73,6 +85,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     ordering: Ordering = field(default_factory=Ordering)
     lanes: Lanes = field(default_factory=Lanes)
+    caching: Caching = field(default_factory=Caching)
     layers: Layers = field(default_factory=Layers)
 
     @property
@@ -83,7 +96,13 @@ class Settings:
         return tuple(read_rule(rule) for rule in self.ordering.PRIORITY_RULES)
 
 
-GROUPS: dict[str, Any] = {"limits": Limits, "ordering": Ordering, "lanes": Lanes, "layers": Layers}
+GROUPS: dict[str, Any] = {
+    "limits": Limits,
+    "ordering": Ordering,
+    "lanes": Lanes,
+    "caching": Caching,
+    "layers": Layers,
+}
 TYPES: dict[str, Any] = {name: kind for group in GROUPS.values() for name, kind in get_type_hints(group).items()}
 
 
@@ -134,12 +153,18 @@ def unmet(name: str, value: object) -> str | None:
     kind = TYPES[name]
     if kind is bool:
         return None if isinstance(value, bool) else "True or False"
+    if name == "CACHE_ALIAS":  # Whether there is such a cache is batchapi.E004.
+        return None if isinstance(value, str) else "the name of a cache"
     if kind is str:
         return None if isinstance(value, str) and value in django_settings.DATABASES else "the name of a database"
-    if kind is int:
+    if name == "STALE_IF_ERROR":
         return (
-            None if isinstance(value, int) and not isinstance(value, bool) and value > 0 else "a whole number above 0"
+            None
+            if is_count(value) or (value == 0 and not isinstance(value, bool))
+            else "a whole number of seconds, or 0"
         )
+    if kind is int:
+        return None if is_count(value) else "a whole number above 0"
     if kind == float | None:
         return None if value is None or is_seconds(value) else "a number of seconds above 0, or None"
     if name == "PRIORITY_RULES":
@@ -149,6 +174,11 @@ def unmet(name: str, value: object) -> str | None:
     if name == "ALLOWED_HEADERS" and not all(is_allowable(item) for item in value):
         return "names of headers that say nothing about who is asking or where a message ends"
     return None
+
+
+def is_count(value: object) -> bool:
+    """Whether a value is a whole number of something."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def is_seconds(value: object) -> bool:

@@ -5,7 +5,12 @@ from functools import lru_cache
 
 from batchapi.batch import SubRequest
 
-IGNORED = frozenset({"user-agent", "referer", "traceparent", "tracestate", "x-request-id", "x-correlation-id"})
+IGNORED = frozenset(
+    {
+        *("user-agent", "referer", "traceparent", "tracestate", "baggage", "x-request-id", "x-correlation-id"),
+        *("x-amzn-trace-id", "x-cloud-trace-context", "cf-ray", "sentry-trace", "b3"),
+    }
+)
 
 
 @lru_cache(maxsize=8)
@@ -14,11 +19,15 @@ def unseen_names(ignores: tuple[str, ...]) -> frozenset[str]:
     return frozenset(cgi_name(name) for name in IGNORED.union(ignores))
 
 
-def question(request: SubRequest, *, unseen: frozenset[str]) -> Hashable:
-    """What a view can see of a sub-request besides what all of its batch have in common, without the unseen headers."""
+def question(request: SubRequest, *, unseen: frozenset[str], method: str | None = None) -> Hashable:
+    """What a view can see of a sub-request besides what all of its batch have in common, without the unseen headers.
+
+    Two questions are equal exactly if their `repr` is. `method` stands in for the sub-request's own.
+    """
     assert request.route is not None, "what has no route asks no view"
     headers = tuple(sorted(item for item in request.headers.items() if item[0] not in unseen))
-    return (request.method, request.route.path, request.route.query, request.route.location, headers, request.body)
+    route = request.route
+    return (method or request.method, route.path, route.query, route.location, route.urlconf, headers, request.body)
 
 
 def cgi_name(header: str) -> str:

@@ -34,6 +34,11 @@ class Policy:
     changes_identity: bool | None = None  # login, logout: nothing is moved past it
     timeout: float | None = None  # seconds that one attempt may take; never more than TIMEOUT
     dedupe: bool | None = None  # False: each of several equal sub-requests runs, as where a GET counts its calls
+    cache: bool | str | None = None  # False: never kept. True: also where it is not known which tables it was read from
+    # A name: as True, and what several ask for at the same time is computed once, for all processes.
+    ttl: int | None = None  # seconds that an answer is fresh, in place of CACHE_TTL
+    public: bool | None = None  # True: the answer is the same for everybody whom the view's permissions let in
+    stale: bool | str | None = None  # False: no old answer in place of a failure. "outdated": one of old rows as well
 
     def over(self, other: "Policy") -> "Policy":
         """This policy, with what it leaves open taken from another."""
@@ -48,17 +53,36 @@ def batch_policy(
     changes_identity: bool | None = None,
     timeout: float | None = None,
     dedupe: bool | None = None,
+    cache: bool | str | None = None,
+    ttl: int | None = None,
+    public: bool | None = None,
+    stale: bool | str | None = None,
 ) -> Callable[[View], View]:
     """Say how a view is batched; `Policy` tells what each word means.
 
-    Raises ValueError for a priority that does not exist, and for a timeout that is no number of seconds above 0.
+    Raises ValueError for a priority that does not exist, for seconds that are no number above 0, and for a word of
+    `cache` or `stale` that means nothing.
     """
     if priority is not None and priority not in PRIORITIES:
         raise ValueError(f"{priority!r} is not a priority; use one of {', '.join(PRIORITIES)}.")
     if timeout is not None and not timeout > 0:
         raise ValueError(f"A timeout is a number of seconds above 0, not {timeout!r}.")
+    if ttl is not None and not (isinstance(ttl, int) and ttl > 0):
+        raise ValueError(f"A ttl is a whole number of seconds above 0, not {ttl!r}; cache=False keeps nothing.")
+    if cache is not None and not isinstance(cache, bool) and not (isinstance(cache, str) and cache):
+        raise ValueError(f"cache is True, False or a name, not {cache!r}.")
+    if stale not in (None, True, False, "outdated"):
+        raise ValueError(f'stale is True, False or "outdated", not {stale!r}.')
     policy = Policy(
-        batchable=batchable, priority=priority, changes_identity=changes_identity, timeout=timeout, dedupe=dedupe
+        batchable=batchable,
+        priority=priority,
+        changes_identity=changes_identity,
+        timeout=timeout,
+        dedupe=dedupe,
+        cache=cache,
+        ttl=ttl,
+        public=public,
+        stale=stale,
     )
 
     def decorate(view: View) -> View:

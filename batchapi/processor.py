@@ -33,6 +33,7 @@ from batchapi.wire.json import BatchJSONParser, BatchJSONRenderer
 
 PLACES = {  # An attribute of a processor: the group and the name of the setting that it stands in for.
     "max_concurrent": ("lanes", "MAX_CONCURRENT_REQUESTS"),
+    "cache_ttl": ("caching", "CACHE_TTL"),
 }
 
 
@@ -51,9 +52,8 @@ class BatchAnswer(dict[str, Any]):
 class BatchProcessor:
     """Answers batches. Keeps nothing from one to the next, so threads may share one.
 
-    `max_concurrent` (lanes) and `cache_ttl` (seconds) may be assigned and hold for this processor only; None is what
-    the settings say. `cache_ttl` changes no answer yet, as none is kept. It is checked and carried, so that code which
-    sets it needs no change when there is a cache to act on.
+    `max_concurrent` (lanes) and `cache_ttl` (seconds that an answer is fresh, for views that say nothing of it) may be
+    assigned and hold for this processor only; None is what the settings say.
     """
 
     __slots__ = ("cache_ttl", "max_concurrent", "user")

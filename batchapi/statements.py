@@ -1,9 +1,11 @@
 """Every statement and every COMMIT of this process, seen from inside and told to whoever listens in this context.
 
 What listens: `observer` hears which tables a statement touched, `watcher` may keep a statement or a COMMIT from
-happening, `writable_alias` names the one database that may be written to.
+happening, `writable_alias` names the one database that may be written to. What is written is noted whoever listens, and
+told once it is committed (`uncommitted.py`).
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +15,7 @@ from typing import Any, Protocol
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from batchapi import uncommitted
 from batchapi.tags import look_at
 
 Observer = Callable[["frozenset[str]", bool], None]  # tables, whether the statement writes them
@@ -21,7 +24,7 @@ Observer = Callable[["frozenset[str]", bool], None]  # tables, whether the state
 class Watcher(Protocol):
     """Somebody who is asked before, and told after. What it raises goes to whoever wanted to run the statement."""
 
-    def begin(self, connection: BaseDatabaseWrapper, sql: str, *, is_write: bool) -> None:
+    def begin(self, connection: BaseDatabaseWrapper, sql: str, params: object, *, is_write: bool) -> None:
         """Before a statement runs."""
 
     def end(self, *, is_write: bool, is_done: bool) -> None:
@@ -33,6 +36,8 @@ class Watcher(Protocol):
     def close(self, connection: BaseDatabaseWrapper, close: Callable[[], None]) -> None:
         """In place of closing a connection, or of giving it back to its pool: call `close`."""
 
+
+RETURNING = re.compile(r"\bRETURNING\b", re.IGNORECASE)
 
 observer: ContextVar[Observer | None] = ContextVar("batchapi_sql_observer", default=None)
 watcher: ContextVar[Watcher | None] = ContextVar("batchapi_sql_watcher", default=None)
@@ -63,40 +68,75 @@ def observe(
     Raises ForeignAliasError, before it runs, for a write that an atomic group could not take back.
     """
     watch, tell, alias = watcher.get(), observer.get(), writable_alias.get()
-    if watch is None and tell is None and alias is None:
-        return execute(sql, params, many, context)
     tables, is_write = look_at(text := str(sql))
     connection = context["connection"]
     if alias and is_write and alias != connection.alias:
         raise ForeignAliasError(f"An atomic group writes to {alias!r} only.")
     if watch:
-        watch.begin(connection, text, is_write=is_write)
+        watch.begin(connection, text, params, is_write=is_write)
     is_done = False
     try:
         outcome = execute(sql, params, many, context)
         is_done = True
         return outcome
     finally:
+        if is_write:
+            note_write(context["cursor"], connection, text, tables)
+        elif uncommitted.has_written(connection):  # Raw SQL may have committed it.
+            uncommitted.tell_if_committed(connection)
         if tell:
             tell(tables, is_write)
         if watch:
             watch.end(is_write=is_write, is_done=is_done)
 
 
+def note_write(cursor: Any, connection: BaseDatabaseWrapper, sql: str, tables: frozenset[str]) -> None:
+    """A statement that may have written these tables has run, or failed.
+
+    SQLite commits one that returns rows when the last of them is read.
+    """
+    uncommitted.note(connection, tables)
+    uncommitted.tell_if_committed(connection)
+    if connection.vendor == "sqlite" and RETURNING.search(sql):
+        vars(cursor)["close"] = partial(close_cursor, cursor, connection, tables)
+
+
+def close_cursor(cursor: Any, connection: BaseDatabaseWrapper, tables: frozenset[str]) -> None:
+    """Close a cursor whose rows were the end of a statement that wrote."""
+    del vars(cursor)["close"]
+    cursor.close()
+    uncommitted.note(connection, tables)
+    uncommitted.tell_if_committed(connection)
+
+
 def commit(connection: BaseDatabaseWrapper, original: Callable[[], None]) -> None:
     """COMMIT, unless somebody who watches this context keeps it from happening. No execute_wrapper sees it."""
-    if watch := watcher.get():
-        watch.commit(connection, original)
-    else:
+    try:
+        if watch := watcher.get():
+            watch.commit(connection, original)
+        else:
+            original()
+    finally:
+        uncommitted.tell(connection)
+
+
+def rollback(connection: BaseDatabaseWrapper, original: Callable[[], None]) -> None:
+    """ROLLBACK; nobody hears of what was written."""
+    try:
         original()
+    finally:
+        uncommitted.forget(connection)
 
 
 def close(connection: BaseDatabaseWrapper, original: Callable[[], None]) -> None:
     """Close a connection, or give it back to its pool, as whoever watches this context wants it."""
-    if watch := watcher.get():
-        watch.close(connection, original)
-    else:
-        original()
+    try:
+        if watch := watcher.get():
+            watch.close(connection, original)
+        else:
+            original()
+    finally:
+        uncommitted.forget(connection)
 
 
 def set_autocommit(connection: Any, original: Callable[[bool], None], is_on: bool) -> None:
@@ -109,6 +149,7 @@ def set_autocommit(connection: Any, original: Callable[[bool], None], is_on: boo
 
 METHODS: dict[str, Callable[..., None]] = {
     "_commit": commit,
+    "_rollback": rollback,
     "_close": close,
     "_set_autocommit": set_autocommit,
 }  # what no execute_wrapper sees

@@ -19,7 +19,10 @@ def concrete(kind: type[exceptions.BatchError]) -> list[type[exceptions.BatchErr
 
 
 def test_the_face_is_what_it_says() -> None:
-    decorators, calls = ["batch_exempt", "batch_policy", "batchable"], ["get_batch_processor", "handle_batch_request"]
+    decorators, calls = (
+        ["batch_exempt", "batch_policy", "batchable"],
+        ["get_batch_processor", "handle_batch_request", "invalidate"],
+    )
     assert batchapi.__all__ == ["EnvelopeError", *decorators, *calls]
     assert all(callable(getattr(batchapi, name)) for name in batchapi.__all__)
 

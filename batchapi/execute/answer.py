@@ -27,6 +27,7 @@ def read_answer(request: SubRequest, response: HttpResponseBase, *, max_stream_b
         body=body,
         is_json=bool(body) and is_spliceable(response),
         cookies=tuple(response.cookies.values()),
+        is_streamed=response.streaming,
         is_transient=getattr(response, "is_transient", False),
     )
 

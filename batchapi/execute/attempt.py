@@ -16,6 +16,7 @@ from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from batchapi.batch import Node, SubRequest
+from batchapi.execute.footprint import Footprint
 
 Answer = TypeVar("Answer")
 Outcome = Literal["none", "rolled_back", "committed", "unknown"]
@@ -80,6 +81,7 @@ class Attempt:
         self.has_effects = False  # it wrote, or saved a session: what is done twice by doing it again
         self.is_deferred = False  # its cookies count once its answer is final
         self.cookies: list[Any] = []  # that it set
+        self.footprint: Footprint | None = None  # where its answer may be kept
         self.used: set[BaseDatabaseWrapper] = set()
         self.cancelled: set[BaseDatabaseWrapper] = set()
 
@@ -165,7 +167,7 @@ class Attempt:
 
     # -- watching its SQL, on its own thread
 
-    def begin(self, connection: BaseDatabaseWrapper, sql: str, *, is_write: bool) -> None:
+    def begin(self, connection: BaseDatabaseWrapper, sql: str, params: object, *, is_write: bool) -> None:
         """Raise AttemptOver instead of letting a statement run that comes too late."""
         if not TAKES_BACK.fullmatch(sql):
             with self.in_time():
@@ -178,6 +180,8 @@ class Attempt:
                 self.has_written |= is_write
                 self.has_effects |= is_write
                 self.is_flying |= is_write and is_autocommit(connection)
+            if self.footprint and not is_write:
+                self.footprint.note(connection, sql, params)
 
     def end(self, *, is_write: bool, is_done: bool) -> None:
         """Note what became of a write. Raise AttemptOver in place of the error of a query that was cancelled."""

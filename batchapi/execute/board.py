@@ -14,12 +14,15 @@ from batchapi.conf import Lanes
 from batchapi.exceptions import DeadlineBeforeStart, SubRequestError
 from batchapi.execute import gate
 from batchapi.execute.attempt import Attempt
-from batchapi.execute.dedupe import is_comparable, view_of
+from batchapi.execute.cache import NOTHING, Cache, Recollection
+from batchapi.execute.dedupe import copy_for, is_comparable, view_of
+from batchapi.execute.gate import Known
 from batchapi.execute.lanes import Lane
 from batchapi.execute.run import Run, refuse
 from batchapi.execute.schedule import Schedule
 from batchapi.execute.together import Together, may_be_throttled
-from batchapi.signals import subrequest_finished
+from batchapi.execute.twins import may_throttle
+from batchapi.signals import subrequest_finished, subrequest_started
 
 LINGER = 0.01  # Seconds that a lane waits for work; longer than most writes take, after which there may be more.
 
@@ -35,7 +38,9 @@ class Ended(NamedTuple):
 class Board:
     """The work of one batch."""
 
-    def __init__(self, plan: Plan, run: Run, *, limits: Lanes, is_enforced: bool, has_lanes: bool) -> None:
+    def __init__(
+        self, plan: Plan, run: Run, *, limits: Lanes, is_enforced: bool, has_lanes: bool, cache: Cache | None = None
+    ) -> None:
         self.run = run
         self.limits = limits
         self.is_enforced = is_enforced  # whether who is late is stopped, or only told so
@@ -52,6 +57,9 @@ class Board:
         self.finished = self.done = 0  # nodes, and final answers
         self.schedule = Schedule(plan, is_bound=self.is_bound, is_strict=not plan.is_relaxed)
         self.ended: deque[Ended] = deque()  # for whoever collects the answers
+        self.cache = cache
+        self.recollection = NOTHING
+        self.over: list[Recollection] = []  # of waves that are, and not written yet
         self.untold: deque[Ended] = deque()  # those that no lane was there to tell of
         self.enter_wave()
 
@@ -104,11 +112,17 @@ class Board:
             leader = self.together.duplicates.leader_of(place, request)
             if leader >= place or self.wave.is_serial:
                 return False
-            gate.known.set(self.together.duplicates.answers.get(leader))
+            self.copy_from(leader, place, request)
             if leader not in self.wave.running or leader in self.wave.void:
                 return False
             self.wave.park(place, leader)
             return True
+
+    def copy_from(self, leader: int, place: int, request: SubRequest) -> None:
+        """Have a sub-request be given a copy of an answer, if that is there already."""
+        if answer := self.together.duplicates.answers.get(leader):
+            gate.known.set(Known(copy_for(request, answer), runs_checks=may_throttle(view_of(request))))
+            self.together.tries[place].footprint = None  # It leaves no trace of its own.
 
     def may_share(self, request: SubRequest) -> bool:
         """Whether there may be equal ones, and one answer may do for all of them."""
@@ -117,16 +131,52 @@ class Board:
     def bring(self, lane: Lane, trying: Attempt, responses: list[SubResponse] | None) -> None:
         """The answers of an attempt; nobody wants them any more from one that was given up."""
         with self.lock:
+            recollection = self.recollection
             self.forget(lane, trying)
             if trying.is_given_up:
                 return
             if trying.is_early:
                 self.schedule.put_back(trying.place)
+                self.recollection.close()
                 self.together.overtake(self.wave.void)
                 ended = self.go_on()
             else:
                 ended = [] if responses is None else self.note(trying, responses)
         self.tell(ended)
+        recollection.finish(trying.place)
+        self.write_kept()
+
+    def write_kept(self) -> None:
+        """Have the answers of waves that are over kept."""
+        with self.lock:
+            over, self.over = self.over, []
+        for recollection in over:
+            recollection.write()
+
+    def recall(self, trying: Attempt) -> Known | None:
+        """The answer of a sub-request from before this batch, if it is known.
+
+        Whoever comes first looks all of the wave up, and answers for those that need nothing else.
+        """
+        recollection = self.recollection
+        if recollection.read(trying) and (givable := recollection.givable()):
+            with self.lock:
+                ended = self.give(givable)
+            self.tell(ended)
+        return recollection.prepare(trying)
+
+    def give(self, givable: frozenset[int]) -> list[Ended]:
+        """Answer for nodes that may start, from what is known."""
+        wave = self.wave
+        for place in wave.take_all(givable):
+            known = self.recollection.candidates[place].known
+            assert known is not None
+            subrequest_started.send_robust(None, request=known.response.request)
+            self.together.cookies[place] = []
+            self.run.note(wave.nodes[place], [known.response])
+            self.schedule.finish(place, [known.response])
+            self.finished += 1
+        return self.go_on()
 
     # -- what both sides do, under the lock
 
@@ -143,13 +193,17 @@ class Board:
     def note(self, trying: Attempt, responses: list[SubResponse]) -> list[Ended]:
         """Keep the answers of a node, wake whoever can go on now, and return the answers that became final."""
         wave, together = self.wave, self.together
-        self.run.note(wave.nodes[trying.place], responses)
         is_noisy = together.note(trying, responses)
+        if trying.place not in wave.void:
+            responses = [self.recollection.settle(trying, response) for response in responses]
+        self.run.note(wave.nodes[trying.place], responses)
         if trying.tables:
             self.run.stack.outdate(frozenset(trying.tables))
         if self.is_relaxed:
             together.keep_cookies(trying.place)
         self.schedule.finish(trying.place, responses, is_noisy=is_noisy)
+        if wave.is_serial:
+            self.recollection.close()
         if wave.void:
             together.overtake(wave.void)
         self.finished += 1
@@ -182,6 +236,8 @@ class Board:
     def enter_wave(self) -> None:
         """Begin anew what is kept for the length of one wave."""
         self.wave = self.schedule.wave
+        self.over.append(self.recollection)
+        self.recollection = self.cache.recollect(self.wave.nodes) if self.cache else NOTHING
         self.together = Together(
             self.wave.nodes,
             jar=self.run.stack.jar,

@@ -18,6 +18,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.locale import LocaleMiddleware
+from django.utils.cache import has_vary_header
 from django.utils.functional import LazyObject, SimpleLazyObject
 from django.utils.module_loading import import_string
 
@@ -72,6 +73,7 @@ class Caller:
         if self.csrf_middleware:
             response = self.csrf_middleware.process_response(request, response)
         session = getattr(request, "session", None)
+        trace(session, response)
         if (
             session is not None
             and self.session_middleware
@@ -116,12 +118,30 @@ class Caller:
         return data
 
     def user_of(self, request: HttpRequest) -> Any:
-        """The user that the middleware would find: a clean instance, without relations that a view has loaded."""
+        """The user that the middleware would find; whether the view has touched the session is still told apart."""
+        session: Any = getattr(request, "session", None)
+        was_touched = getattr(session, "accessed", False)
+        user = self.find_user(request)
+        if session is not None and not was_touched:
+            session.accessed, session.is_asked_for_user = False, session.accessed
+        return user
+
+    def find_user(self, request: HttpRequest) -> Any:
+        """A clean instance, without relations that a view has loaded."""
         if not self.user.is_of_session(request):
             return self.memory.recall("user", self.user.look_up, keep=lambda _: True, tables=self.user.tables)
         session = request.session
         key = tuple(session.get(name) for name in (auth.SESSION_KEY, auth.BACKEND_SESSION_KEY, auth.HASH_SESSION_KEY))
         return self.memory.recall(key, partial(auth.get_user, request), keep=lambda user: bool(user.is_authenticated))
+
+
+def trace(session: Any, response: HttpResponseBase) -> None:
+    """After a view: note whether it touched the session itself, and varies its answer by cookies itself."""
+    if footprint := attempt.this().footprint:
+        footprint.varies_by_cookie = has_vary_header(response, "Cookie")
+        footprint.has_touched_session = getattr(session, "accessed", False)
+    if getattr(session, "is_asked_for_user", False):
+        session.accessed = True
 
 
 class ParentUser:

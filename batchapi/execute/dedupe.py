@@ -50,14 +50,14 @@ class Copies:
 
     def __call__(self, request: SubRequest) -> SubResponse:
         """The copy; or the answer of the view, if it refuses or does not ask for one."""
-        answer = gate.known.get()
-        if answer is not None and not may_throttle(view_of(request)):
-            return copy_for(request, answer)
+        known = gate.known.get()
+        if known is not None and not known.runs_checks:
+            return known.response
         try:
             return self.get_response(request)
         except gate.Answered:
-            assert answer is not None
-            return copy_for(request, answer)
+            assert known is not None
+            return known.response
 
 
 class AsyncCopies:
@@ -68,8 +68,8 @@ class AsyncCopies:
 
     async def __call__(self, request: SubRequest) -> SubResponse:
         """The copy, or the answer of the view."""
-        answer = gate.known.get()
-        return copy_for(request, answer) if answer is not None else await self.get_response(request)
+        known = gate.known.get()
+        return known.response if known is not None else await self.get_response(request)
 
 
 def is_comparable(request: SubRequest) -> bool:

@@ -70,6 +70,13 @@ class Dispatch:
         finally:
             await sync_to_async(self.leave)(subrequest, request)
 
+    def introduce(self, subrequest: SubRequest) -> HttpRequest:
+        """The request that a view would be given. The context that it is called in knows the memory from then on."""
+        self.memory.enter()
+        request = self.open(subrequest)
+        self.caller.introduce(request)
+        return request
+
     def leave(self, subrequest: SubRequest, request: HttpRequest) -> None:
         """Whatever happened, leave things as the next sub-request may find them."""
         request.close()  # Once more does no harm; and a view that is too late has no response that would do it.

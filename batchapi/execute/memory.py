@@ -8,7 +8,7 @@ forgotten after each unsafe sub-request.
 
 import copy
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from pickle import PicklingError
 from threading import RLock, get_ident
@@ -58,7 +58,8 @@ class Memory:
             reading, writes = set(tables), self.writes
             self.reading.append(reading)
             try:
-                value = look_up()
+                with leaving_no_trace():
+                    value = look_up()
             finally:
                 self.reading.pop()
             if keep(value) and writes == self.writes:
@@ -112,6 +113,12 @@ class Memory:
         """Become the memory that this context's SQL and authenticators know."""
         current.set(self)
         statements.observer.set(self.observe)
+
+
+def leaving_no_trace() -> AbstractContextManager[None]:
+    """A block whose SQL is not noted as what an answer was made from."""
+    footprint = attempt.this().footprint
+    return footprint.looking_up() if footprint else nullcontext()
 
 
 current: ContextVar[Memory | None] = ContextVar("batchapi_memory", default=None)

@@ -34,7 +34,8 @@ def execute_plan(
     is_held = any(is_callers(connection) for connection in connections.all(initialized_only=True))
     has_lanes = not (is_held or stack.is_on_callers_thread)
     run = Run(plan, stack, limits=limits)
-    board = Board(plan, run, limits=limits, is_enforced=not is_held, has_lanes=has_lanes)
+    cache = stack.cache if has_lanes else None  # In a caller's transaction nobody knows how old its rows are.
+    board = Board(plan, run, limits=limits, is_enforced=not is_held, has_lanes=has_lanes, cache=cache)
     if not has_lanes:
         yield from run_here(board, is_timed=not is_held)
     else:

@@ -4,11 +4,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from django.conf import settings as django_settings
+from django.db import connections
+
 from batchapi.batch import Handler, SubRequest, SubResponse
 from batchapi.conf import Settings
 from batchapi.execute.atomic import Group
+from batchapi.execute.cache import Cache
 from batchapi.execute.dedupe import AsyncCopies, AsyncHandler, Copies
 from batchapi.execute.dispatch import Dispatch
+from batchapi.execute.identity import Identities
 from batchapi.execute.jar import Jar
 from batchapi.execute.references import References
 from batchapi.execute.savepoints import Savepoints, open_aliases
@@ -17,6 +22,7 @@ from batchapi.middleware import strangers
 from batchapi.parent import Parent
 from batchapi.problem import problem_response
 from batchapi.route import find_route
+from batchapi.store import get_store
 
 
 class Stack(NamedTuple):
@@ -28,6 +34,7 @@ class Stack(NamedTuple):
     open_group: Callable[[], Group]
     jar: Jar  # the cookies of the batch
     outdate: Callable[[frozenset[str]], None]  # tables that were written: forgets what was looked up in them
+    cache: Cache | None  # the answers that are kept from one batch to the next
     caller: Callable[[], str]  # names whoever sent the batch, without asking the database
     has_async: bool  # whether `async_handler` may be used
     has_copies: bool  # equal sub-requests may share an answer
@@ -57,12 +64,34 @@ def build_stack(parent: Parent, settings: Settings) -> Stack:
         open_group=lambda: Group(settings.layers.ATOMIC_GROUP_ALIAS, checkpoint=dispatch.checkpoint),
         jar=dispatch.jar,
         outdate=dispatch.memory.outdate,
+        cache=build_cache(parent, settings, dispatch),
         caller=dispatch.name_caller,
         has_async=not settings.layers.SUBREQUEST_MIDDLEWARE,
         # Middleware around every sub-request may count them.
         has_copies=settings.lanes.ENABLE_DEDUPLICATION and not settings.layers.SUBREQUEST_MIDDLEWARE,
         is_on_callers_thread=bool(strangers(*settings.layers.SUBREQUEST_MIDDLEWARE, *settings.layers.KNOWN_MIDDLEWARE)),
     )
+
+
+def build_cache(parent: Parent, settings: Settings, dispatch: Dispatch) -> Cache | None:
+    """The kept answers, where there is a store, and a view sees nothing that is not known beforehand."""
+    caching, store = settings.caching, None
+    if caching.ENABLE_CACHING and not settings.layers.SUBREQUEST_MIDDLEWARE and is_autocommit_everywhere():
+        store = get_store(caching.CACHE_ALIAS, caching.CACHE_SIZE)
+    if store is None or not any(map(store.covers, django_settings.DATABASES)):
+        return None
+    identities = Identities(
+        parent,
+        dispatch.introduce,
+        ignores=settings.lanes.FINGERPRINT_IGNORES,
+        allowed=settings.limits.ALLOWED_HEADERS,
+    )
+    return Cache(store, caching, identities, is_open=lambda: not dispatch.jar.is_changed)
+
+
+def is_autocommit_everywhere() -> bool:
+    """Whether no connection has a transaction open that somebody began before: its rows may be old."""
+    return all(database["AUTOCOMMIT"] for database in connections.settings.values())
 
 
 class Refusals:

@@ -35,7 +35,7 @@ class Twin:
         super().initial(request, *args, **kwargs)  # type: ignore[misc]
         if remembered := memory.current.get():
             remembered.note_user(getattr(request, "_user", None))
-        gate.stop_if_answered()
+        gate.stop_if_answered(getattr(request, "_user", None), getattr(request, "_auth", None))
 
 
 @lru_cache(maxsize=4096)

@@ -8,7 +8,7 @@ from functools import partial
 from asgiref.sync import async_to_sync, sync_to_async
 
 from batchapi.batch import Node, SubResponse
-from batchapi.execute import turns
+from batchapi.execute import gate, turns
 from batchapi.execute.attempt import Attempt, AttemptOver, current
 from batchapi.execute.board import Board
 from batchapi.execute.connections import is_announced, is_waited_for, note_asked
@@ -44,10 +44,13 @@ def work(board: Board, lane: Lane) -> None:
 
 def run_alone(board: Board, node: Node, trying: Attempt) -> list[SubResponse] | None:
     """The answer of one sub-request; None if another one asks the same at this moment and will answer for both."""
+    known = board.recall(trying)
     request = board.run.prepare(node.members[0])
     if isinstance(request, SubResponse):
         return [request]
-    if board.is_parked(trying.place, request):
+    if known:
+        gate.known.set(known)
+    elif board.is_parked(trying.place, request):
         return None
     if may_throttle(view_of(request)):
         turns.current.set(board.together.turn_of(trying.place))
@@ -69,10 +72,13 @@ async def work_async(board: Board, lane: Lane, trying: Attempt) -> None:
     trying.interrupt = partial(loop.call_soon_threadsafe, task.cancel)
     responses: list[SubResponse] | None = None
     try:
+        known = await sync_to_async(board.recall)(trying)
         request = await sync_to_async(board.run.prepare)(node.members[0])
+        if known:
+            gate.known.set(known)
         if isinstance(request, SubResponse):
             responses = [request]
-        elif not board.is_parked(trying.place, request):
+        elif known or not board.is_parked(trying.place, request):
             responses = [await board.run.call_async(request, trying)]
     except (AttemptOver, asyncio.CancelledError):
         responses = board.run.given_up(node, trying)

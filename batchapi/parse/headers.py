@@ -17,6 +17,7 @@ VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # a field value (RFC 9110, secti
 ALLOWED = frozenset(
     {
         *("accept", "accept-language", "content-type", "prefer", "priority", "idempotency-key"),
+        *("cache-control", "pragma"),
         *("if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"),
     }
 )

@@ -43,6 +43,7 @@ class Entry:
     generations: Mapping[str, int]  # of its tags, from the same snapshot
     route: str = ""  # for those who count
     user: str = ""  # the primary key as text; "" for nobody
+    who: str = ""  # a seal of whom its view authenticated, where only the view can tell
 
 
 class Found(NamedTuple):

@@ -25,6 +25,7 @@ def encode(entry: Entry) -> bytes:
         "generations": entry.generations,
         "route": entry.route,
         "user": entry.user,
+        "who": entry.who,
     }
     return orjson.dumps(head) + b"\n" + entry.body
 
@@ -63,6 +64,7 @@ def read_head(head: bytes, body: bytes) -> tuple[Entry | None, int]:
             "generations": dict(generations),
             "route": str(route),
             "user": str(user),
+            "who": str(who),
         } if all(map(is_pair, headers)) and all(type(number) is int for number in generations.values()):
             entry = Entry(
                 identity=identity,
@@ -77,6 +79,7 @@ def read_head(head: bytes, body: bytes) -> tuple[Entry | None, int]:
                 generations=generations,
                 route=route,
                 user=user,
+                who=who,
             )
             return entry, size
     return None, 0

@@ -71,6 +71,9 @@ class Implicit(Connection):
     def _commit(self) -> None:
         self.happened.append("commit")
 
+    def _rollback(self) -> None:
+        self.happened.append("rollback")
+
     def _close(self) -> None:
         self.happened.append("close")
 
@@ -79,7 +82,7 @@ class Implicit(Connection):
 
 
 def run(trying: Attempt, connection: Any, sql: str, *, is_done: bool = True) -> None:
-    trying.begin(connection, sql, is_write=sql == INSERT)
+    trying.begin(connection, sql, None, is_write=sql == INSERT)
     trying.end(is_write=sql == INSERT, is_done=is_done)
 
 
@@ -124,7 +127,7 @@ def fail_to_write(trying: Attempt, connection: Any) -> None:
 
 
 def begin_to_write(trying: Attempt, connection: Any) -> None:
-    trying.begin(connection, INSERT, is_write=True)
+    trying.begin(connection, INSERT, None, is_write=True)
 
 
 def write_in_transaction(trying: Attempt, connection: Any) -> None:
@@ -133,7 +136,7 @@ def write_in_transaction(trying: Attempt, connection: Any) -> None:
 
 def begin_to_write_in_transaction(trying: Attempt, connection: Any) -> None:
     connection.in_atomic_block = True
-    trying.begin(connection, INSERT, is_write=True)
+    trying.begin(connection, INSERT, None, is_write=True)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +218,7 @@ def test_a_commit_that_is_not_sent_as_one_is_seen(ends_at: float, happened: list
 
 def test_the_error_of_a_query_that_was_cancelled_is_not_the_views():
     trying, connection = Attempt(), Connection()
-    trying.begin(connection, SELECT, is_write=False)
+    trying.begin(connection, SELECT, None, is_write=False)
     trying.ends_at = 0.0
     trying.cancel()
     with pytest.raises(AttemptOver):

@@ -1,0 +1,323 @@
+"""Answers from before: looked up once for a whole wave, given to those who ask the same, and kept at the wave's end.
+
+Nothing is looked up and kept across a barrier, so what a batch writes, its later sub-requests see.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from contextvars import copy_context
+from dataclasses import dataclass
+from threading import Lock
+from time import sleep
+from typing import cast
+
+from batchapi.batch import Node, SubRequest, SubResponse
+from batchapi.conf import Caching
+from batchapi.execute.attempt import Attempt, AttemptOver
+from batchapi.execute.describe import IndescribableError
+from batchapi.execute.footprint import Footprint
+from batchapi.execute.gate import Known
+from batchapi.execute.identity import Identities, Identity
+from batchapi.execute.kept import answer_again, mark
+from batchapi.execute.manners import Manners, manners_of
+from batchapi.freshness import ORIGIN_ONLY, Terms, Wish, read_terms, read_wish
+from batchapi.store import Entry, Found, Snapshot, Store
+from batchapi.store.tags import alias_tag, route_tag, table_tag, user_tag
+
+POLLS = (0.01, 0.02, 0.05)  # Seconds between looks at what another process is computing; the last one repeats.
+logger = logging.getLogger("batchapi.cache")
+
+
+class Cache:
+    """The kept answers, for one batch."""
+
+    def __init__(self, store: Store, caching: Caching, identities: Identities, *, is_open: Callable[[], bool]) -> None:
+        self.store = store
+        self.caching = caching
+        self.identities = identities
+        self.is_open = is_open  # False once a cookie was set: then the identities are not those of the batch any more
+
+    def recollect(self, nodes: Iterable[Node]) -> "Recollection":
+        """What may be known of a wave's answers; nothing is asked yet.
+
+        Where one that writes may run at the same time, nobody knows what is old.
+        """
+        nodes = tuple(nodes)
+        is_quiet = self.is_open() and all(node.is_safe for node in nodes)
+        requests = {place: node.members[0] for place, node in enumerate(nodes) if is_quiet and is_askable(node)}
+        return Recollection(self, requests)
+
+    def wish_of(self, request: SubRequest) -> Wish:
+        """What the client says of kept answers, for this one or for the whole batch."""
+        return read_wish({**self.identities.parent.environ, **request.headers})
+
+    def ttl_for(self, request: SubRequest) -> int:
+        """Seconds that an answer is fresh at most."""
+        return request.policy.ttl or self.caching.CACHE_TTL
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A sub-request whose answer may be known, or kept."""
+
+    request: SubRequest
+    manners: Manners
+    identity: Identity
+    wish: Wish
+    found: Found | None = None
+    known: Known | None = None  # the answer to give
+    token: str | None = None  # of the claim to compute it for everybody
+
+    @property
+    def may_be_stale(self) -> bool:
+        """Whether an old answer may stand in for a failure."""
+        return self.wish.may_read and self.request.policy.stale is not False
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether it is computed once for all who ask at the same time, in all processes."""
+        return self.identity.is_public or isinstance(self.request.policy.cache, str)
+
+
+class Recollection:
+    """What is known of the answers of one wave. Its methods are called by several lanes."""
+
+    def __init__(self, cache: Cache, requests: dict[int, SubRequest]) -> None:
+        self.cache = cache
+        self.requests = requests
+        self.lock = Lock()  # held while the store is read
+        self.is_read = not requests
+        self.is_closed = False
+        self.candidates: dict[int, Candidate] = {}
+        self.snapshot: Snapshot | None = None
+        self.entries: dict[str, Entry] = {}  # to be kept, by key
+
+    # -- before the views
+
+    def read(self, trying: Attempt) -> bool:
+        """Look everything up, once; whoever comes meanwhile waits. True for the one that did it.
+
+        Raises AttemptOver where time is over before that.
+        """
+        if self.is_read:
+            return False
+        if not self.lock.acquire(timeout=trying.remaining()):
+            raise AttemptOver
+        try:
+            if self.is_read:
+                return False
+            self.is_read = True
+            copy_context().run(self.look_up)  # Who is asking may bring its language along.
+            return True
+        finally:
+            self.lock.release()
+
+    def look_up(self) -> None:
+        """Ask the store for all candidates. What goes wrong with that is no reason for a view not to answer."""
+        try:
+            candidates = self.find_candidates()
+            if candidates:
+                asked = [(candidate.identity.key, candidate.identity.text) for candidate in candidates.values()]
+                self.snapshot, found = self.cache.store.read(asked)
+        except Exception:
+            logger.exception("It could not be found out who is asking; nothing is cached.")
+            return
+        if self.snapshot is None:
+            return  # The store is away.
+        for candidate, one in zip(candidates.values(), found, strict=True):
+            candidate.found = one
+            candidate.known = self.known_by(candidate)
+        self.candidates = candidates
+
+    def find_candidates(self) -> dict[int, Candidate]:
+        """The sub-requests that may be answered from the store, or kept in it."""
+        self.cache.identities.enter_wave()
+        candidates = {}
+        for place, request in self.requests.items():
+            assert request.route is not None
+            manners, wish = manners_of(request.route.match.func), self.cache.wish_of(request)
+            if manners is None or not (wish.may_read or wish.may_keep):
+                continue
+            if request.method == "HEAD" and manners.has_own_head:
+                continue
+            try:
+                identity = self.cache.identities.of(request, manners)
+            except IndescribableError:
+                continue
+            candidates[place] = Candidate(request, manners, identity, wish)
+        return candidates
+
+    def known_by(self, candidate: Candidate) -> Known | None:
+        """The answer to give, if what was found is fresh."""
+        found, request = candidate.found, candidate.request
+        if found is None or found.is_outdated:
+            return None
+        ttl = min(found.entry.ttl, self.cache.ttl_for(request))
+        if not candidate.wish.accepts(age=found.age, ttl=ttl):
+            return None
+        response = answer_again(request, found, said=f"hit; ttl={int(ttl - found.age)}")
+        who = found.entry.who if candidate.identity.is_checked else None
+        return Known(response, who=who, runs_checks=candidate.manners.runs_checks or candidate.identity.is_public)
+
+    def givable(self) -> frozenset[int]:
+        """The places whose answers can be given as they are."""
+        return frozenset(
+            place
+            for place, candidate in self.candidates.items()
+            if candidate.known is not None and not candidate.known.runs_checks
+        )
+
+    def prepare(self, trying: Attempt) -> Known | None:
+        """The answer of a place, if it is known; else have its view leave a trace. May wait for another process."""
+        candidate = self.candidates.get(trying.place)
+        if candidate is None or self.is_closed:
+            return None
+        trying.footprint = Footprint(tells_who=candidate.identity.is_checked)
+        if candidate.known is None and candidate.is_claimed and candidate.wish.may_read:
+            self.claim(candidate, trying)
+        return candidate.known
+
+    def claim(self, candidate: Candidate, trying: Attempt) -> None:
+        """Be the one that computes an answer, or wait until another one has. Raises AttemptOver if that takes too long.
+
+        A claim is only held while its view runs, so two batches never wait for each other.
+        """
+        store, polls = self.cache.store, iter(POLLS)
+        key = candidate.identity.key
+        pause = 0.0
+        while (token := store.claim(key, seconds=min(trying.remaining(), 60.0) + 1.0)) is None:
+            pause = next(polls, pause)
+            if trying.remaining() <= pause:
+                raise AttemptOver
+            sleep(pause)
+            trying.stop_if_overtaken()
+            _, [candidate.found] = store.read([(key, candidate.identity.text)])
+            candidate.known = self.known_by(candidate)
+            if candidate.known:
+                return
+        candidate.token = token
+
+    # -- after them
+
+    def settle(self, trying: Attempt, response: SubResponse) -> SubResponse:
+        """The answer to give in the end: the view's own, marked; or an old one in place of a failure.
+
+        Notes what is to be kept. Quick: whoever calls it holds the lock of the board.
+        """
+        candidate = self.candidates.get(trying.place)
+        footprint = trying.footprint
+        if candidate is None or footprint is None or self.is_closed:
+            return response
+        if candidate.known is not None and response is candidate.known.response:
+            return response
+        if response.status >= 500:
+            return self.instead_of(response, candidate, trying)
+        terms = self.judge(candidate, trying, footprint, response)
+        way = "request" if not candidate.wish.may_read else "stale" if candidate.found else "miss"
+        if isinstance(terms, str):
+            return mark(response, f"fwd={way}" + (f"; detail={terms}" if terms else ""))
+        self.entries[candidate.identity.key] = self.entry(candidate, footprint, response, terms)
+        return mark(response, f"fwd={way}; stored")
+
+    def judge(self, candidate: Candidate, trying: Attempt, footprint: Footprint, response: SubResponse) -> Terms | str:
+        """How an answer may be kept, or the word for why not."""
+        caching, policy = self.cache.caching, candidate.request.policy
+        if candidate.request.method != "GET" or response.status != 200:
+            return ""
+        if trying.has_effects or response.cookies or not self.cache.is_open():
+            return "wrote"
+        if not candidate.wish.may_keep:
+            return "request"
+        if response.is_streamed:
+            return "stream"
+        if len(response.body) > caching.CACHE_MAX_BODY:
+            return "large"
+        if candidate.identity.is_checked and not footprint.who:
+            return "user"
+        if not policy.cache and (objection := footprint.objection()):
+            return objection
+        store = self.cache.store
+        if not all(map(store.covers, footprint.aliases)) or not (footprint.aliases or store.is_shared):
+            return "database"
+        is_public = candidate.identity.is_public
+
+        def is_seen(header: str) -> bool:
+            if is_public and header == "cookie":  # It may only be there because somebody looked up who is asking.
+                return not footprint.varies_by_cookie
+            return self.cache.identities.is_seen(header, is_public=is_public)
+
+        stale = 0.0 if policy.stale is False else caching.STALE_IF_ERROR
+        return read_terms(response.headers, ttl=self.cache.ttl_for(candidate.request), stale=stale, is_seen=is_seen)
+
+    def entry(self, candidate: Candidate, footprint: Footprint, response: SubResponse, terms: Terms) -> Entry:
+        """An answer with all that it was made from, as far as that was known before its view ran."""
+        assert self.snapshot is not None
+        route, user = candidate.request.route_name, candidate.identity.user
+        tags = [route_tag(route), user_tag(user), *map(alias_tag, footprint.aliases)]
+        return Entry(
+            epoch=self.snapshot.epoch,
+            generations=self.snapshot.generations_of([*tags, *map(table_tag, footprint.tables)]),
+            stored=self.snapshot.clock(),
+            identity=candidate.identity.text,
+            who=footprint.who,
+            status=response.status,
+            headers=response.headers,
+            body=response.body,
+            is_json=response.is_json,
+            ttl=terms.ttl,
+            stale=terms.stale,
+            route=route,
+            user=user,
+        )
+
+    def instead_of(self, response: SubResponse, candidate: Candidate, trying: Attempt) -> SubResponse:
+        """An answer that is too old, but not outdated, in place of a failure; marked (RFC 5861, section 4).
+
+        Only for somebody who has passed the checks of the view, where those run on every hit.
+        """
+        found, policy, footprint = candidate.found, candidate.request.policy, trying.footprint
+        if found is None or footprint is None or not candidate.may_be_stale or trying.has_effects:
+            return response
+        has_to_pass = candidate.manners.runs_checks or candidate.identity.is_public
+        is_same = not candidate.identity.is_checked or found.entry.who == footprint.who
+        is_current = not found.is_outdated or policy.stale == "outdated"
+        is_young = found.age <= found.entry.ttl + found.entry.stale
+        if not (is_current and is_young and is_same and (footprint.has_passed or not has_to_pass)):
+            return response
+        left = int(found.entry.ttl - found.age)
+        return answer_again(
+            candidate.request, found, said=f"fwd=stale; fwd-status={response.status}; ttl={left}; detail=stale-if-error"
+        )
+
+    def finish(self, place: int) -> None:
+        """A place is answered: let those go on who wait for it in other processes."""
+        candidate = self.candidates.get(place)
+        if candidate is None or candidate.token is None:
+            return
+        key, token, candidate.token = candidate.identity.key, candidate.token, None
+        if entry := self.entries.pop(key, None):
+            self.cache.store.write({key: entry})
+        self.cache.store.release(key, token)
+
+    def close(self) -> None:
+        """Somebody wrote, or set a cookie: nothing of this wave is given or kept any more."""
+        self.is_closed = True
+        self.entries.clear()
+
+    def write(self) -> None:
+        """The wave is over: keep its answers."""
+        entries, self.entries = self.entries, {}
+        if entries:
+            self.cache.store.write(entries)
+
+
+NOTHING = Recollection(cast(Cache, None), {})  # where nothing is kept; it never asks its cache
+
+
+def is_askable(node: Node) -> bool:
+    """Whether a node is a GET or HEAD that a kept answer may do for, as far as one knows before it is filled in."""
+    if node.is_group:
+        return False
+    request = node.members[0]
+    is_plain = request.method in ("GET", "HEAD") and request.route is not None and not request.bindings
+    return is_plain and request.policy.cache is not False and not any(name in request.headers for name in ORIGIN_ONLY)
