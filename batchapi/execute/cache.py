@@ -160,11 +160,11 @@ class Recollection:
         return Known(response, who=who, runs_checks=candidate.manners.runs_checks or candidate.identity.is_public)
 
     def givable(self) -> frozenset[int]:
-        """The places whose answers can be given as they are."""
+        """The places whose answers can be given as they are: nothing has to run, or to succeed, before."""
         return frozenset(
             place
             for place, candidate in self.candidates.items()
-            if candidate.known is not None and not candidate.known.runs_checks
+            if candidate.known is not None and not candidate.known.runs_checks and not candidate.request.depends_on
         )
 
     def prepare(self, trying: Attempt) -> Known | None:
@@ -252,7 +252,7 @@ class Recollection:
     def entry(self, candidate: Candidate, footprint: Footprint, response: SubResponse, terms: Terms) -> Entry:
         """An answer with all that it was made from, as far as that was known before its view ran."""
         assert self.snapshot is not None
-        route, user = candidate.request.route_name, candidate.identity.user
+        route, user = candidate.request.route_name, footprint.user or candidate.identity.user
         tags = [route_tag(route), user_tag(user), *map(alias_tag, footprint.aliases)]
         return Entry(
             epoch=self.snapshot.epoch,

@@ -32,6 +32,12 @@ def describe(value: Any) -> str:
     raise IndescribableError(f"{kind.__module__}.{kind.__qualname__}")
 
 
+def key_of(user: Any) -> str:
+    """The primary key of a user, "" for nobody in particular."""
+    pk = getattr(user, "pk", None)
+    return "" if pk is None else str(pk)
+
+
 def seal(text: str) -> str:
     """An HMAC of what nobody should read in a cache."""
     return salted_hmac("batchapi.identity", text, algorithm="sha256").hexdigest()

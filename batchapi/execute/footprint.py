@@ -28,6 +28,7 @@ class Footprint:
         self.varies_by_cookie = False  # the view itself says so
         self.has_passed = False  # the checks before its handler
         self.who = ""  # has passed them, as a seal
+        self.user = ""  # the primary key
         self.look_ups = 0  # that are running
 
     @contextmanager

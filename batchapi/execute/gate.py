@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from batchapi.batch import SubResponse
 from batchapi.execute import attempt
-from batchapi.execute.describe import IndescribableError, describe, describe_auth, seal
+from batchapi.execute.describe import IndescribableError, describe, describe_auth, key_of, seal
 
 
 class Known(NamedTuple):
@@ -29,7 +29,7 @@ def stop_if_answered(user: Any, auth: Any) -> None:
     if footprint:
         footprint.has_passed = True
         if footprint.tells_who:
-            footprint.who = who_is(user, auth)
+            footprint.who, footprint.user = who_is(user, auth), key_of(user)
     if answer is not None and (answer.who is None or (footprint is not None and answer.who == footprint.who)):
         raise Answered
 

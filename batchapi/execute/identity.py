@@ -11,16 +11,18 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
+from django.middleware.locale import LocaleMiddleware
 from django.utils import timezone, translation
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
 from batchapi.batch import SubRequest
 from batchapi.execute.credentials import remember
-from batchapi.execute.describe import IndescribableError, describe, describe_auth, seal
+from batchapi.execute.describe import IndescribableError, describe, describe_auth, key_of, seal
 from batchapi.execute.manners import Manners
 from batchapi.fingerprint import cgi_name, question, unseen_names
 from batchapi.freshness import CONDITIONS, CONTROLS
+from batchapi.middleware import installed
 from batchapi.parent import Parent
 
 SERVER_NAMES = frozenset({"REMOTE_PORT", "UNIQUE_ID", "REQUEST_TIME", "REQUEST_TIME_FLOAT"})  # of one request each
@@ -56,6 +58,9 @@ class Identities:
         self.open_request = open_request
         self.unseen = unseen_names(ignores) | CONDITIONS | CONTROLS
         self.allowed = frozenset(map(str.lower, allowed))
+        # LocaleMiddleware chooses anew for each sub-request, from what is told apart anyway.
+        self.language = None if installed(LocaleMiddleware) else translation.get_language()
+        self.zone = timezone.get_current_timezone_name()
         self.callers: dict[tuple[Any, ...] | None, tuple[str, str]] = {}
 
     def enter_wave(self) -> None:
@@ -99,8 +104,7 @@ class Identities:
                 user, auth = asked.user, asked.auth
             except (APIException, PermissionDenied) as refusal:
                 raise IndescribableError("The view will refuse it.") from refusal
-        pk = getattr(user, "pk", None)
-        return f"{describe(content)}{describe(user)}{describe_auth(auth)}", "" if pk is None else str(pk)
+        return f"{describe(content)}{describe(user)}{describe_auth(auth)}", key_of(user)
 
     @cached_property
     def surroundings(self) -> str:
@@ -129,8 +133,7 @@ class Identities:
             if name not in TOLD_APART and name not in FORCED
         }
         scheme = self.parent.environ.get("wsgi.url_scheme")
-        zone = timezone.get_current_timezone_name()
-        return describe([scheme, translation.get_language(), zone, self.parent.urlconf, attributes])
+        return describe([scheme, self.language, self.zone, self.parent.urlconf, attributes])
 
     def is_seen(self, header: str, *, is_public: bool) -> bool:
         """Whether a header, by its lower-case name, is part of the identity."""

@@ -132,3 +132,10 @@ def test_an_old_answer_stands_in_for_a_failure_but_never_an_outdated_one(store: 
     Group.objects.create(name="new")
     [record] = ask(wish, client=client)
     assert record["status"] == 500
+
+
+def test_a_kept_answer_does_not_help_one_whose_dependency_failed() -> None:
+    assert fate("/api/names/") == "fwd=miss; stored"
+    fails = {"method": "POST", "url": "/api/nothing/", "id": "fails"}
+    _, record = ask(fails, {"url": "/api/names/", "dependsOn": ["fails"]})
+    assert record["status"] == 424
