@@ -114,11 +114,10 @@ def call(handler: WSGIHandler, environ: dict[str, Any]) -> Answer:
 
 
 def ask_alone(
-    handler: WSGIHandler, caller: Caller, asks: Sequence[Ask], order: Sequence[int]
-) -> tuple[list[Answer], Browser]:
+    handler: WSGIHandler, caller: Caller, asks: Sequence[Ask], order: Sequence[int], browser: Browser
+) -> list[Answer]:
     """Each request on its own, cookies carried from answer to answer; the CSRF cookie stays the one that came first."""
-    browser = Browser(caller.cookies)
-    fixed = {name: value for name, value in caller.cookies.items() if name == CSRF_COOKIE}
+    fixed = first_csrf_cookie(caller)
     answers: dict[int, Answer] = {}
     for place in order:
         ask = asks[place]
@@ -132,7 +131,12 @@ def ask_alone(
         environ = environ_of(ask.method, ask.url, headers=headers, body=body, cookies=cookies)
         answers[place] = call(handler, environ)
         browser.take(path, set_cookies(answers[place]))
-    return [answers[place] for place in range(len(asks))], browser
+    return [answers[place] for place in range(len(asks))]
+
+
+def first_csrf_cookie(caller: Caller) -> dict[str, str]:
+    """The CSRF cookie that goes with the header that a caller sends."""
+    return {name: value for name, value in caller.cookies.items() if name == CSRF_COOKIE}
 
 
 def set_cookies(answer: Answer) -> list[str]:
@@ -140,19 +144,18 @@ def set_cookies(answer: Answer) -> list[str]:
     return [value for name, value in answer.headers if name == "Set-Cookie"]
 
 
-def ask_together(handler: WSGIHandler, caller: Caller, asks: Sequence[Ask]) -> tuple[list[Record], Browser]:
+def ask_together(handler: WSGIHandler, caller: Caller, asks: Sequence[Ask], browser: Browser) -> list[Record]:
     """All requests in one batch."""
-    browser = Browser(caller.cookies)
-    answer = call(handler, batch_environ(caller, asks))
+    answer = call(handler, batch_environ(caller, asks, browser))
     assert answer.status == 200, (answer.status, answer.body)
     browser.take(BATCH, set_cookies(answer))
-    return read_records(answer.body.decode()), browser
+    return read_records(answer.body.decode())
 
 
-def batch_environ(caller: Caller, asks: Sequence[Ask]) -> dict[str, Any]:
+def batch_environ(caller: Caller, asks: Sequence[Ask], browser: Browser) -> dict[str, Any]:
     """The request that carries a batch."""
     body = json.dumps({"requests": [ask.record() for ask in asks]}).encode()
-    cookies = Browser(caller.cookies).header(BATCH, fixed={})
+    cookies = browser.header(BATCH, fixed=first_csrf_cookie(caller))
     headers = {**caller.headers, **NOISE, "Content-Type": JSON}
     return environ_of("POST", BATCH, headers=headers, body=body, cookies=cookies)
 
@@ -160,7 +163,7 @@ def batch_environ(caller: Caller, asks: Sequence[Ask]) -> dict[str, Any]:
 def effective_order(caller: Caller, asks: Sequence[Ask]) -> list[int]:
     """In which order the batch means to run."""
     as_fresh_thread()
-    parent = Parent.from_request(WSGIRequest(batch_environ(caller, asks)))
+    parent = Parent.from_request(WSGIRequest(batch_environ(caller, asks, Browser(caller.cookies))))
     settings = get_settings()
     batch = parse_batch({"requests": [ask.record() for ask in asks]}, parent=parent, limits=settings.limits)
     return [request.index for request in plan_batch(batch, rules=settings.rules).order]

@@ -34,25 +34,31 @@ class Harness:
         known = frozenset(secrets_of(stage.seen())) | {value for caller in CALLERS for value in caller.cookies.values()}
         return cls(stage=stage, known=known, alone=WSGIHandler(), together=WSGIHandler(), is_loose=is_loose)
 
-    def check(self, caller: Caller, asks: Sequence[Ask], reached: Reached | None = None) -> None:
-        """Fail if anything differs."""
-        answers, differences = self.play(caller, asks)
-        for ask, answer in zip(asks, answers, strict=True):
+    def check(
+        self, caller: Caller, asks: Sequence[Ask], reached: Reached | None = None, *, rounds: int = 1
+    ) -> list[Record]:
+        """Fail if anything differs. In a second round all is asked once more; returns what the batches answered."""
+        answers, records, differences = self.play(caller, asks, rounds)
+        for ask, answer in zip([*asks] * rounds, answers, strict=True):
             if reached:
                 reached(ask, answer)
         assert not differences, "\n".join(
             ["", table(caller, asks), "differ in", *(f"  {line}" for line in differences)]
         )
+        return records
 
-    def play(self, caller: Caller, asks: Sequence[Ask]) -> tuple[list[Answer], list[str]]:
-        """The answers of the first arm, and all differences."""
+    def play(
+        self, caller: Caller, asks: Sequence[Ask], rounds: int = 1
+    ) -> tuple[list[Answer], list[Record], list[str]]:
+        """The answers of both arms, and all differences."""
         self.stage.set()
         order = effective_order(caller, asks)
         self.stage.set()
-        answers, browser = ask_alone(self.alone, caller, asks, order)
+        browser, other = Browser(caller.cookies), Browser(caller.cookies)
+        answers = [answer for _ in range(rounds) for answer in ask_alone(self.alone, caller, asks, order, browser)]
         seen = self.stage.seen()
         self.stage.set()
-        records, other = ask_together(self.together, caller, asks)
+        records = [record for _ in range(rounds) for record in ask_together(self.together, caller, asks, other)]
         seen_together = self.stage.seen()
         answers, alone = self.tell(answers, seen, browser)
         records, together = self.tell_records(records, seen_together, other)
@@ -63,10 +69,10 @@ class Harness:
                 together[name] = alone[name].intersection(together[name])
         lines = [
             f"{place}: {line}"
-            for place, (ask, answer, record) in enumerate(zip(asks, answers, records, strict=True))
+            for place, (ask, answer, record) in enumerate(zip([*asks] * rounds, answers, records, strict=True))
             for line in of_answer(ask, answer, record)
         ]
-        return answers, [*lines, *of_worlds(alone, together)]
+        return answers, records, [*lines, *of_worlds(alone, together)]
 
     def tell(
         self, answers: list[Answer], seen: dict[str, Any], browser: Browser

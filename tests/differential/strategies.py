@@ -265,6 +265,17 @@ side_by_side = st.lists(
     max_size=8,
 )
 
+# Reads that nobody notices, of which some may be kept, and now and then a write of the same rows.
+OF_ROWS = [ask for ask in ZOO if ask.url.startswith(("/api/sessions/", "/api/messages/", "/api/stats/"))]
+QUIET = [ask for ask in READS if not ask.url.startswith(("/api/t/session/", "/api/t/cookie/"))]
+ROWS_READ = [ask for ask in OF_ROWS if ask in READS]
+again = st.lists(
+    st.one_of(*[st.sampled_from(ROWS_READ)] * 5, *[st.sampled_from(QUIET)] * 3, st.sampled_from(OF_ROWS)),
+    min_size=1,
+    max_size=10,
+)
+readers = st.sampled_from([caller for caller in CALLERS if caller.name in ("alice by session", "alice by token")])
+
 
 def linked(ask: Ask, place: int) -> st.SearchStrategy[Ask]:
     """The same request with a priority, waiting for some of those before it."""

@@ -14,7 +14,7 @@ from tests.differential.asks import Ask, Caller
 from tests.differential.cast import CALLERS
 from tests.differential.harness import Harness
 from tests.differential.stage import on_lanes
-from tests.differential.strategies import ZOO, callers, sequences, side_by_side
+from tests.differential.strategies import ZOO, again, callers, readers, sequences, side_by_side
 
 # A server would not iterate an async stream without a word either.
 pytestmark = pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
@@ -71,6 +71,17 @@ def test_so_are_copies_of_an_answer(loose_harness: Harness, caller: Caller, asks
     repeated = [ask for ask, n in zip(asks, times, strict=False) for _ in range(n if is_plain_read(ask) else 1)]
     with override_settings(BATCHAPI={**settings.BATCHAPI, "ENABLE_DEDUPLICATION": True}):
         loose_harness.check(caller, repeated)
+
+
+@one_stage
+@given(caller=callers | readers | readers, asks=again)
+def test_so_are_answers_that_were_kept(loose_harness: Harness, redis_url: str, caller: Caller, asks: list[Ask]):
+    """Everything is asked twice; the second time some views are not called."""
+    kept = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": redis_url}
+    caching = {"ENABLE_CACHING": True, "CACHE_ALIAS": "kept"}
+    with override_settings(CACHES={**settings.CACHES, "kept": kept}, BATCHAPI={**settings.BATCHAPI, **caching}):
+        for record in loose_harness.check(caller, asks, rounds=2):
+            event(str(record.members["headers"].get("Cache-Status", "")).partition("; ttl")[0])
 
 
 def is_plain_read(ask: Ask) -> bool:

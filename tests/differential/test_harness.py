@@ -19,6 +19,7 @@ from chat.urls import urlpatterns as of_the_chat
 from tests.differential import spoilers
 from tests.differential.arms import ask_alone, ask_together
 from tests.differential.asks import Ask
+from tests.differential.browser import Browser
 from tests.differential.cast import CALLERS
 from tests.differential.differences import COPY
 from tests.differential.harness import Harness
@@ -99,7 +100,7 @@ def test_copies_are_made(loose_harness: Harness):
     with override_settings(BATCHAPI={**settings.BATCHAPI, "ENABLE_DEDUPLICATION": True}):
         loose_harness.check(ALICE, reads)
         loose_harness.stage.set()
-        records, _ = ask_together(loose_harness.together, ALICE, reads)
+        records = ask_together(loose_harness.together, ALICE, reads, Browser(ALICE.cookies))
     assert [record.members["headers"].get("Cache-Status") for record in records] == [None, COPY, None, COPY]
 
 
@@ -128,7 +129,7 @@ def views_of(patterns: Sequence[Any]) -> set[Any]:
 def alone(harness: Harness, ask: Ask) -> int | None:
     """The status of one request of alice's."""
     harness.stage.set()
-    return ask_alone(harness.alone, ALICE, [ask], [0])[0][0].status
+    return ask_alone(harness.alone, ALICE, [ask], [0], Browser(ALICE.cookies))[0].status
 
 
 def test_every_kind_of_answer_is_reached(harness: Harness):
