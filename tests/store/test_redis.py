@@ -359,3 +359,4 @@ def test_the_pool_of_the_project_stays_as_it_is(redis_url: str) -> None:
     store.close()
     assert (dict(pool.connection_kwargs), list(pool._available_connections), pool.pid) == before
     assert cache.get("theirs") == 1
+    pool.disconnect()
