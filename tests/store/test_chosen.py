@@ -19,6 +19,7 @@ from batchapi.store import Store, get_store
 from batchapi.store.memory import MemoryStore
 from batchapi.store.shared import RedisStore
 from tests.servers import answers_ping, find_redis, free_port, running
+from tests.store.conftest import Open
 from tests.store.entries import is_fresh, keep, look, snapshot_of
 from tests.store.server import Server, eventually
 
@@ -148,6 +149,23 @@ def test_what_the_project_does_on_a_new_connection_is_done(settings: Settings, r
     keep(store)
     assert is_fresh(store)
     assert len(greeted) == 1
+
+
+def test_a_connection_whose_greeting_was_cut_short_is_greeted_again(redis_url: str, open_store: Open) -> None:
+    """By whatever: unasked, nobody would know which server it leads to."""
+    greeted = []
+
+    def greet(connection: Any) -> None:
+        connection.on_connect()
+        greeted.append(connection)
+        if len(greeted) == 1:
+            raise ValueError("the project's own mistake")
+
+    store = open_store(redis_url, OPTIONS={"redis_connect_func": greet})
+    assert look(store) is None
+    assert store.is_away
+    eventually(lambda: not store.is_away)
+    assert len(greeted) == 2
 
 
 @contextmanager
