@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -296,6 +297,21 @@ def test_whoever_is_stopped_in_the_middle_of_a_move_has_lost_it(lone_server: Ser
     assert store.is_away
     eventually(lambda: not store.is_away)
     assert not is_fresh(store)
+
+
+def test_an_answer_that_an_outage_overtook_is_not_given(lone_server: Server, open_store: Open) -> None:
+    """Another thread may have lost a move while this one was waiting."""
+    keep(open_store(lone_server.url))
+    outages = [lambda: store.link.outage.begin(ConnectionError("another thread's"))]
+
+    def connect(connection: Any) -> None:
+        connection.on_connect()
+        if outages:
+            outages.pop()()
+
+    store = open_store(lone_server.url, window=600.0, OPTIONS={"redis_connect_func": connect})
+    assert store.read([KEY]) == (None, [None])
+    assert outages == []
 
 
 # -- the way back
