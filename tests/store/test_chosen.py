@@ -122,7 +122,8 @@ def test_pools_that_block_and_clients_that_decode(settings: Settings, redis_url:
     assert is_fresh(store)
     kwargs = store.link.client.connection_pool.connection_kwargs
     assert kwargs["socket_timeout"] == kwargs["socket_connect_timeout"] == 0.1
-    assert kwargs["retry"].get_retries() == 0
+    assert kwargs["retry"]._retries == 0
+    assert kwargs["protocol"] == 2
     assert not {"retry_on_timeout", "decode_responses", "health_check_interval"} & kwargs.keys()
 
 
@@ -244,7 +245,9 @@ def test_sentinels_lead_to_the_server_that_took_over(settings: Settings, tmp_pat
             SENTINELS=[("127.0.0.1", port)],
         )
         assert isinstance(store, RedisStore)
-        theirs = store.link.their_pool
+        theirs, ours = store.link.their_pool, store.link.client.connection_pool
+        asked = [client.connection_pool.connection_kwargs for client in ours.sentinel_manager.sentinels]
+        assert [(kwargs["port"], kwargs["socket_timeout"]) for kwargs in asked] == [(port, 0.1)]
         caches["default"].set("theirs", 1)
         before = (
             theirs.proxy.master_address,
