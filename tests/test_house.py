@@ -1,5 +1,6 @@
 """What holds for the tree as a whole: who imports whom, and that no test is quietly left out."""
 
+import logging
 import os
 import re
 import subprocess
@@ -42,6 +43,18 @@ def absentees(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def _loggers():
+    """import-linter switches off every logger that there is, and later tests would wait for their words."""
+    before = {
+        logger: logger.disabled for logger in logging.root.manager.loggerDict.values() if hasattr(logger, "disabled")
+    }
+    yield
+    for logger, is_disabled in before.items():
+        logger.disabled = is_disabled
+
+
+@pytest.mark.usefixtures("_loggers")
 def test_every_import_contract_is_kept(capsys):
     """The contracts of pyproject.toml: doors over rooms over ground, and no loop."""
     assert lint_imports(no_cache=True) == EXIT_STATUS_SUCCESS, capsys.readouterr().out

@@ -8,6 +8,22 @@ from batchapi.store.entry import Entry
 
 VERSION = 1  # Raised when a field changes its meaning: what an older release kept is a miss then.
 
+TYPES: dict[str, type] = {
+    "identity": str,
+    "status": int,
+    "headers": list,
+    "size": int,
+    "is_json": bool,
+    "stored": float,
+    "ttl": float,
+    "stale": float,
+    "epoch": str,
+    "generations": dict,
+    "route": str,
+    "user": str,
+    "who": str,
+}
+
 
 def encode(entry: Entry) -> bytes:
     """An entry as bytes. Raises TypeError if it holds text that is not Unicode."""
@@ -49,40 +65,15 @@ def read_head(head: bytes, body: bytes) -> tuple[Entry | None, int]:
         fields: Any = orjson.loads(head)
     except orjson.JSONDecodeError:
         return None, 0
-    match fields:
-        case {
-            "v": 1,  # VERSION; a name here would be a pattern that takes anything.
-            "identity": str(identity),
-            "status": int(status),
-            "headers": list(headers),
-            "size": int(size),
-            "is_json": bool(is_json),
-            "stored": float(stored),
-            "ttl": float(ttl),
-            "stale": float(stale),
-            "epoch": str(epoch),
-            "generations": dict(generations),
-            "route": str(route),
-            "user": str(user),
-            "who": str(who),
-        } if all(map(is_pair, headers)) and all(type(number) is int for number in generations.values()):
-            entry = Entry(
-                identity=identity,
-                status=status,
-                headers=tuple((name, text) for name, text in headers),
-                body=body,
-                is_json=is_json,
-                stored=stored,
-                ttl=ttl,
-                stale=stale,
-                epoch=epoch,
-                generations=generations,
-                route=route,
-                user=user,
-                who=who,
-            )
-            return entry, size
-    return None, 0
+    if type(fields) is not dict or fields.pop("v", None) != VERSION:
+        return None, 0
+    if {name: type(value) for name, value in fields.items()} != TYPES:  # A `match` would take several times as long.
+        return None, 0
+    headers, generations, size = fields.pop("headers"), fields.pop("generations"), fields.pop("size")
+    if not all(map(is_pair, headers)) or not all(type(number) is int for number in generations.values()):
+        return None, 0
+    pairs = tuple((name, text) for name, text in headers)
+    return Entry(headers=pairs, generations=generations, body=body, **fields), size
 
 
 def is_pair(header: object) -> bool:

@@ -46,6 +46,11 @@ class Server:
         with self.admin() as admin:
             return admin.execute_command(*command)
 
+    def info(self, section: str) -> dict[str, Any]:
+        with self.admin() as admin:
+            told: dict[str, Any] = admin.info(section)
+        return told
+
     def kill(self) -> None:
         """As the kernel would when memory runs out."""
         os.kill(self.pid, signal.SIGKILL)

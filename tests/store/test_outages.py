@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from batchapi.store import ALONE
+from batchapi.store.outage import Outage, Standing
 from tests.store.conftest import Open
 from tests.store.entries import KEY, is_fresh, keep, look, make_entry, snapshot_of
 from tests.store.server import PATIENCE, Server, eventually
@@ -298,7 +300,61 @@ def test_whoever_is_stopped_in_the_middle_of_a_move_has_lost_it(lone_server: Ser
     assert not is_fresh(store)
 
 
+def test_an_answer_that_an_outage_overtook_is_not_given(lone_server: Server, open_store: Open) -> None:
+    """Another thread may have lost a move while this one was waiting."""
+    keep(open_store(lone_server.url))
+    outages = [lambda: store.link.outage.begin(ConnectionError("another thread's"))]
+
+    def connect(connection: Any) -> None:
+        connection.on_connect()
+        if outages:
+            outages.pop()()
+
+    store = open_store(lone_server.url, window=600.0, OPTIONS={"redis_connect_func": connect})
+    assert store.read([KEY]) == (None, [None])
+    assert outages == []
+
+
 # -- the way back
+
+
+def test_moves_come_back_between_two_new_epochs_and_all_else_after_them() -> None:
+    """What is lost up to the first move that gets through is covered by the second."""
+    let: list[tuple[bool, bool]] = []
+
+    def renew() -> bool:
+        let.append((outage.lets(Standing.RETURNING), outage.lets(Standing.HERE)))
+        return True
+
+    outage = Outage(renew, window=0.01, is_away=True)
+    assert not outage.lets(Standing.HERE)
+    eventually(lambda: outage.standing is Standing.HERE)
+    assert let == [(False, False), (True, False)]
+
+
+def test_what_fails_between_the_two_starts_it_again() -> None:
+    calls = []
+
+    def renew() -> bool:
+        calls.append(outage.standing)
+        if len(calls) == 2:
+            outage.begin(ConnectionError("somebody's move"))
+        return True
+
+    outage = Outage(renew, window=0.01, is_away=True)
+    assert not outage.lets(Standing.HERE)
+    eventually(lambda: outage.standing is Standing.HERE)
+    assert calls == [Standing.AWAY, Standing.RETURNING] * 2
+
+
+def test_a_store_on_its_way_back_takes_moves_and_tells_nothing(lone_server: Server, open_store: Open) -> None:
+    store, other = open_store(lone_server.url), open_store(lone_server.url)
+    keep(store)
+    store.link.outage.standing = Standing.RETURNING
+    assert store.read([KEY]) == (None, [None])
+    assert store.move(["t:chat_session"])
+    assert not is_fresh(other)
+    assert store.is_away
 
 
 def test_a_move_that_fails_on_the_way_back_starts_it_again(lone_server: Server, open_store: Open) -> None:

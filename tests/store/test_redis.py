@@ -273,6 +273,15 @@ def test_each_step_is_one_round_trip(store: RedisStore, client: redis.Redis) -> 
     assert counted == dict.fromkeys(counted, 1)
 
 
+def test_the_tags_of_a_move_move_at_one_moment(store: RedisStore, client: redis.Redis) -> None:
+    """No snapshot lies between them: the answers of one wave stand on one side of a commit."""
+    client.config_resetstat()
+    store.move(["t:a", "t:b"])
+    calls = {name: told["calls"] for name, told in client.info("commandstats").items()}
+    assert calls["cmdstat_multi"] == calls["cmdstat_exec"] == 1
+    assert calls["cmdstat_hincrby"] == 2
+
+
 def test_a_read_that_finds_no_epoch_is_one_trip_too(store: RedisStore, client: redis.Redis) -> None:
     keep(store)  # connects
     client.delete(store.generations)
@@ -359,3 +368,4 @@ def test_the_pool_of_the_project_stays_as_it_is(redis_url: str) -> None:
     store.close()
     assert (dict(pool.connection_kwargs), list(pool._available_connections), pool.pid) == before
     assert cache.get("theirs") == 1
+    pool.disconnect()
