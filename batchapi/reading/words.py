@@ -55,7 +55,7 @@ PURE = words(
     """ascii btrim char char_length character_length chr concat concat_ws format initcap instr lcase left length
     locate lower lpad ltrim md5 octet_length ord overlay quote regexp regexp_like regexp_replace repeat replace reverse
     right rpad rtrim sha1 sha2 sha224 sha256 sha384 sha512 split_part standard_hash strpos substr substring
-    substring_index to_char to_nchar translate trim ucase unaccent upper
+    substring_index to_char to_nchar translate trim ucase unaccent unicode upper
     """,
     # comparison and types
     """bit bool_and bool_or cast coalesce convert decode decimal encode float greatest if ifnull iif isnull least
