@@ -3,15 +3,17 @@
 The databases have views on a table that no model has, under names that could pass for a keyword or an alias.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
-from hypothesis import event, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batchapi.reading import trace
+from batchapi.reading.words import words
 from tests.reading.truth import HIDDEN, truth
 
 GOOD = """
@@ -27,36 +29,36 @@ SELECT DISTINCT title FROM chat_session WHERE title IS NOT DISTINCT FROM 'a' AND
 SELECT lower ( title ) , trim ( BOTH FROM title ) FROM chat_session LIMIT 3 OFFSET 1
 VALUES ( 1 ) , ( 2 )
 """.strip().splitlines()
-BROKEN = (
-    """
-secret "offset" offset "for" for "x" x "only" only "Auth_User" auth_user chat_session id title AS , , , . ( ) FROM JOIN
-LEFT NATURAL CROSS OUTER FULL IN NOT WHERE UNION SELECT VALUES TABLE WITH RECURSIVE ON USING LATERAL ONLY DISTINCT IS main
-public window limit left key row rows 1 'a' ' " -- /* */ ; * = = ~ [ ] [where] [x] `x` $a$ E'\\' '\\' 'now' now ( ) now() random ()
-GROUP BY ORDER HAVING OVER FILTER current_date ctid rowid :: regclass date text
-""".split()
-    + [
-        *[
-            ", secret",
-            "JOIN secret",
-            ", secret ON true",
-            "FROM secret",
-            "IN secret",
-            ", x",
-            "FROM x",
-            ', "offset"',
-            ", only",
-        ],
-        *["--\n", "-- a\n", "-- a\r", "/* /* */", "( SELECT id FROM secret )", "UNION SELECT id FROM x", "x AS ("],
-        *[
-            "WITH x AS ( SELECT 1 AS id )",
-            "offset , secret",
-            "for , secret",
-            "SELECT id FROM x",
-            "TABLE x",
-            "FOR UPDATE OF",
-        ],
-    ]
-)
+BROKEN = [
+    *sorted(
+        words(
+            r"""secret "offset" offset "for" for "x" x "only" only "Auth_User" auth_user chat_session id title AS , .
+            ( ) FROM JOIN LEFT NATURAL CROSS OUTER FULL IN NOT WHERE UNION SELECT VALUES TABLE WITH RECURSIVE ON USING
+            LATERAL ONLY DISTINCT IS main public window limit left key row rows 1 'a' ' " -- /* */ ; * = ~ [ ] [where]
+            [x] `x` $a$ E'\\' '\' 'now' now() random () GROUP BY ORDER HAVING OVER FILTER current_date rowid :: date"""
+        )
+    ),
+    *[
+        ", secret",
+        "JOIN secret",
+        ", secret ON true",
+        "FROM secret",
+        "IN secret",
+        ", x",
+        "FROM x",
+        ', "offset"',
+        ", only",
+    ],
+    *["--\n", "-- a\n", "-- a\r", "/* /* */", "( SELECT id FROM secret )", "UNION SELECT id FROM x", "x AS ("],
+    *[
+        "WITH x AS ( SELECT 1 AS id )",
+        "offset , secret",
+        "for , secret",
+        "SELECT id FROM x",
+        "TABLE x",
+        "FOR UPDATE OF",
+    ],
+]
 
 
 @st.composite
@@ -77,16 +79,11 @@ def test_what_is_traced_reads_nothing_else(vendor: str, request: pytest.FixtureR
     def check(sql: str) -> None:
         reading = trace(sql, frozenset({vendor}))
         if reading.why_not:
-            event("not traced")
             return
-        try:
-            tables, _ = truth(connection, sql, ())
-        except (DatabaseError, ValueError, IndexError, TypeError):
-            event("traced, not accepted")
-            return
-        event("traced")
-        assert HIDDEN not in tables
-        assert tables <= reading.tables
+        with suppress(DatabaseError):
+            tables, _ = truth(connection, sql, None)
+            assert HIDDEN not in tables
+            assert tables <= reading.tables
 
     with django_db_blocker.unblock():
         check()

@@ -66,7 +66,8 @@ def asked_for(connection: sqlite3.Connection, run: Any) -> tuple[set[str], set[s
         run()
     finally:
         connection.set_authorizer(None)
-    return tables, functions
+    named = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return tables & named, functions  # without the names of WITH
 
 
 def scanned(plan: Any) -> set[str]:
