@@ -68,7 +68,7 @@ PURE = words(
     stddev_samp string_agg sum total variance var_pop var_samp
     """,
     # time, from arguments
-    """convert_tz date_format date_sub date_trunc dayofweek extract numtodsinterval timestampdiff time_format
+    """convert_tz date_format date_sub date_trunc dayofweek extract from_tz numtodsinterval timestampdiff time_format
     to_timestamp weekday week yearweek
     django_date_extract django_date_trunc django_datetime_cast_date django_datetime_cast_time django_datetime_extract
     django_datetime_trunc django_format_dtdelta django_time_diff django_time_extract django_time_trunc

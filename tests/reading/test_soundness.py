@@ -29,45 +29,36 @@ SELECT DISTINCT title FROM chat_session WHERE title IS NOT DISTINCT FROM 'a' AND
 SELECT lower ( title ) , trim ( BOTH FROM title ) FROM chat_session LIMIT 3 OFFSET 1
 VALUES ( 1 ) , ( 2 )
 """.strip().splitlines()
-BROKEN = [
-    *sorted(
-        words(
-            r"""secret "offset" offset "for" for "x" x "only" only "Auth_User" auth_user chat_session id title AS , .
-            ( ) FROM JOIN LEFT NATURAL CROSS OUTER FULL IN NOT WHERE UNION SELECT VALUES TABLE WITH RECURSIVE ON USING
-            LATERAL ONLY DISTINCT IS main public window limit left key row rows 1 'a' ' " -- /* */ ; * = ~ [ ] [where]
-            [x] `x` $a$ E'\\' '\' 'now' now() random () GROUP BY ORDER HAVING OVER FILTER current_date rowid :: date"""
-        )
-    ),
-    *[
-        ", secret",
-        "JOIN secret",
-        ", secret ON true",
-        "FROM secret",
-        "IN secret",
-        ", x",
-        "FROM x",
-        ', "offset"',
-        ", only",
-    ],
-    *["--\n", "-- a\n", "-- a\r", "/* /* */", "( SELECT id FROM secret )", "UNION SELECT id FROM x", "x AS ("],
-    *[
-        "WITH x AS ( SELECT 1 AS id )",
-        "offset , secret",
-        "for , secret",
-        "SELECT id FROM x",
-        "TABLE x",
-        "FOR UPDATE OF",
-    ],
-]
+WORDS = sorted(
+    words(
+        r"""title username x "x" "offset" offset "for" for "only" only "Auth_User" auth_user chat_session id AS , . ( )
+        FROM JOIN LEFT NATURAL CROSS OUTER FULL IN NOT WHERE UNION SELECT VALUES TABLE WITH RECURSIVE ON USING LATERAL
+        ONLY DISTINCT IS main public window limit left key row rows 1 'a' ' " -- /* */ ; * = ~ [ ] [where] [x] `x` $a$
+        E'\\' '\' 'now' now() random () GROUP BY ORDER HAVING OVER FILTER current_date rowid :: date"""
+    )
+)
+ROADS = (
+    """
+, title|, title ON true|, username AS u2|JOIN title ON true|CROSS JOIN x|LEFT JOIN title t2 ON true|, ( title )
+, only|FROM title|OR id IN title|AND id NOT IN title|OR id IN x
+IN title|IN main . title|IN ( SELECT id FROM title )|IN ( TABLE title )|EXISTS ( TABLE x )|UNION SELECT id FROM title
+offset , title|for , title|left , title|window , title|y , title|AS offset , title|AS z , title|UNION TABLE x
+( SELECT max ( id ) FROM title )|( SELECT id FROM x LIMIT 1 )|( WITH x AS ( SELECT 1 AS id ) SELECT id FROM x ) , x
+WITH x AS ( SELECT id FROM x )|, x AS ( SELECT id FROM x )|, w AS ( TABLE x )|FROM title AS auth_user|FROM x auth_user
+[where] , title|'\\' , title --'\n|-- a\n|-- a\r, title\n|/* /* */ , title -- */\n|"a""b" , title|ORDER BY 1
+""".strip()
+    .replace("\n", "|")
+    .split("|")
+)
 
 
 @st.composite
 def statements(draw: st.DrawFn) -> str:
     """A good statement with a few of its words replaced, or more put between them."""
     tokens = draw(st.sampled_from(GOOD)).split()
-    for _ in range(draw(st.integers(1, 4))):
+    for broken in draw(st.lists(st.sampled_from(ROADS) | st.sampled_from(WORDS), min_size=1, max_size=3)):
         at, width = draw(st.integers(0, len(tokens))), draw(st.integers(0, 1))
-        tokens[at : at + width] = draw(st.lists(st.sampled_from(BROKEN), min_size=1 - width, max_size=2))
+        tokens[at : at + width] = [broken]
     return " ".join(tokens)
 
 

@@ -212,3 +212,25 @@ def test_a_project_with_several_kinds_of_database_is_as_careful_as_each_of_them(
 ) -> None:
     assert not trace(sql, there).why_not
     assert trace(sql, elsewhere).why_not == why_not
+
+
+GENERATED: list[tuple[frozenset[str], str]] = [  # by Django's compilers of databases that no test has
+    (MYSQL, "`username` LIKE BINARY %s AND `username` LIKE CONCAT('%%', REPLACE(`email`, '_', '\\_'), '%%')"),
+    (MYSQL, "REGEXP_LIKE(`username`, %s, 'c') OR `username` REGEXP BINARY %s"),
+    (MYSQL, "DATE(CONVERT_TZ(`auth_user`.`date_joined`, %s, %s)) = TIME(`date_joined`)"),
+    (MYSQL, "CAST(DATE_FORMAT(`date_joined`, %s) AS DATETIME) = CAST(`last_login` AS datetime(6))"),
+    (MYSQL, "TIMESTAMPDIFF(MICROSECOND, `last_login`, (`date_joined` + INTERVAL %s MICROSECOND)) > 0"),
+    (MYSQL, "DATE_SUB(`date_joined`, INTERVAL WEEKDAY(`date_joined`) DAY) = EXTRACT(MONTH FROM `date_joined`)"),
+    (MYSQL, "JSON_UNQUOTE(JSON_EXTRACT(`username`, %s)) = CAST(`id` AS signed integer) ORDER BY NULL"),
+    (MYSQL, "`id` > 1 LIMIT 18446744073709551615 OFFSET 3 FOR UPDATE OF `auth_user`"),
+    (ORACLE, """"USERNAME" LIKE TRANSLATE(:arg0 USING NCHAR_CS) ESCAPE TRANSLATE('\\' USING NCHAR_CS)"""),
+    (ORACLE, 'TRUNC("DATE_JOINED", :arg0) = CAST("DATE_JOINED" AS DATE) FETCH FIRST 21 ROWS ONLY'),
+    (ORACLE, """CAST((FROM_TZ("DATE_JOINED", '0:00') AT TIME ZONE 'UTC') AS TIMESTAMP) > "LAST_LOGIN" """),
+    (ORACLE, 'REGEXP_LIKE("USERNAME", :arg0, :arg1) AND BITAND("ID", 3) > 1 OFFSET 2 ROWS FETCH NEXT 3 ROWS ONLY'),
+]
+
+
+@pytest.mark.parametrize(("there", "condition"), GENERATED)
+def test_what_django_writes_for_mysql_and_oracle_is_traced(there: frozenset[str], condition: str) -> None:
+    table = "`auth_user`" if there == MYSQL else '"AUTH_USER"'
+    assert trace(f"SELECT {table}.* FROM {table} WHERE {condition}", there) == (USER, "")
