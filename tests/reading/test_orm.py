@@ -43,6 +43,7 @@ NEIGHBOURS = {
     Group: ["user", "permissions", "permissions__content_type"],
     Permission: ["content_type", "group", "user"],
 }
+PARENTS = {User: None, Session: "owner", Message: "session__owner", Group: None, Permission: "content_type"}
 LOOKUPS = [
     "exact",
     "iexact",
@@ -141,9 +142,9 @@ def endings(draw: st.DrawFn, model: type[Any]) -> Change:
         lambda rows: rows.distinct(),
         lambda rows: rows[2:5],
         lambda rows: rows.values(text).annotate(n=Count("pk")).order_by("-n"),
-        lambda rows: rows.select_related(),
-        lambda rows: rows.order_by().values("pk").union(model.objects.order_by().values("pk")),
-        lambda rows: rows.order_by().values("pk").intersection(model.objects.order_by().values("pk")).order_by("pk"),
+        lambda rows: rows.select_related(PARENTS[model]),
+        lambda rows: rows.order_by().values("id").union(model.objects.order_by().values("id")),
+        lambda rows: rows.order_by().values("id").intersection(model.objects.order_by().values("id")),
         calls("over", over, is_filtered=is_filtered),
     ]
     return draw(st.sampled_from(kinds))
