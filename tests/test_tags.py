@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from batchapi import statements, tags
@@ -13,6 +12,8 @@ from tests.factories import MessageFactory, SessionFactory, UserFactory
 
 SESSION, MESSAGE = Session._meta.db_table, Message._meta.db_table
 EVERYTHING = tags.known_tables()
+GROUPS, PERMITTED = "auth_user_groups", "auth_user_user_permissions"
+WITH_USER = {"auth_user", GROUPS, PERMITTED, "authtoken_token", "django_admin_log", SESSION, MESSAGE}
 
 
 @pytest.mark.parametrize(
@@ -22,14 +23,14 @@ EVERYTHING = tags.known_tables()
         (f"select s.id from {SESSION} s join {MESSAGE} m on true", {SESSION, MESSAGE}, False),
         ("  SELECT 1", set(), False),
         ("/* by a tool */ -- and\n SELECT * FROM auth_user", {"auth_user"}, False),
-        ("/*! DELETE FROM auth_user */ SELECT 1", {"auth_user"}, True),
+        ("/*! DELETE FROM auth_user */ SELECT 1", WITH_USER, True),
         (f"WITH RECURSIVE n AS (SELECT 1) SELECT * FROM n, {SESSION}", {SESSION}, False),
         (f"with n as (select 1) update {SESSION} set title = ''", {SESSION}, True),
         ("UPDATE auth_user SET is_active = false", {"auth_user"}, True),
         (f"/* report */ INSERT INTO {SESSION.upper()} VALUES (1)", {SESSION}, True),
         (f"WITH gone AS (DELETE FROM {MESSAGE} RETURNING *) SELECT * FROM gone", {MESSAGE}, True),
         (f"SELECT * INTO new_table FROM {SESSION}", {SESSION}, True),
-        (f"DELETE FROM {SESSION} WHERE id IN (SELECT 1 FROM auth_user)", {SESSION, "auth_user"}, True),
+        (f"DELETE FROM {SESSION} WHERE id IN (SELECT 1 FROM auth_user)", WITH_USER, True),
         ("CALL refresh_all()", EVERYTHING, True),
         ("SAVEPOINT s1", set(), False),
         ("PRAGMA foreign_keys", set(), False),
@@ -43,19 +44,62 @@ EVERYTHING = tags.known_tables()
         ("VALUES (1), (2)", set(), False),
         ("FETCH FORWARD 100 FROM some_cursor", set(), False),
         ("SELECT id FROM auth_user;\n", {"auth_user"}, False),
-        ("SELECT 1; DELETE FROM auth_user", {"auth_user"}, True),
-        ("ROLLBACK; DELETE FROM auth_user", {"auth_user"}, True),
+        ("SELECT 1; DELETE FROM auth_user", WITH_USER, True),
+        ("ROLLBACK; DELETE FROM auth_user", WITH_USER, True),
         ("COMMIT;CALL refresh_all();", EVERYTHING, True),
         ("EXPLAIN DELETE FROM auth_user", {"auth_user"}, False),
-        ("EXPLAIN ANALYZE DELETE FROM auth_user", {"auth_user"}, True),
+        ("EXPLAIN ANALYZE DELETE FROM auth_user", WITH_USER, True),
         ("explain (buffers,\nanalyse) update auth_user set is_active = false", {"auth_user"}, True),
         ("PRAGMA table_info(auth_user)", {"auth_user"}, False),
         ("PRAGMA user_version=3", EVERYTHING, True),
         ("pragma user_version =\n3", EVERYTHING, True),
+        ("PRAGMA user_version(3)", EVERYTHING, True),
+        ("PRAGMA main.foreign_keys(0);", EVERYTHING, True),
+        ("PRAGMA main.foreign_keys;", set(), False),
+        ("PRAGMA main.foreign_key_check (auth_user)", {"auth_user"}, False),
+        ("COMMIT PREPARED 'foo'", EVERYTHING, True),
+        ("ROLLBACK  PREPARED 'foo'", EVERYTHING, True),
+        ("COMMIT AND CHAIN", set(), False),
+        ("SET STATEMENT max_statement_time=1 FOR UPDATE auth_user SET is_active = 0", {"auth_user"}, True),
+        ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", set(), False),
+        ("SHOW search_path", set(), False),
+        ("COPY auth_user FROM STDIN", {"auth_user"}, True),
+        ("/*M! UPDATE auth_user SET is_active = */ SELECT 1", {"auth_user"}, True),
+        ("/* /* */ SELECT */ UPDATE auth_user SET is_active = false", {"auth_user"}, True),
+        ("-- \rUPDATE auth_user SET is_active = EXISTS (\nSELECT 1)", {"auth_user"}, True),
+        ("-- by Windows\r\nSELECT 1", set(), False),
     ],
 )
 def test_the_words_of_a_statement_name_its_tables(sql: str, tables: set[str], is_write: bool) -> None:
     assert tags.touched(sql) == (tables, is_write)
+
+
+@pytest.mark.parametrize(
+    ("sql", "tables"),
+    [
+        ("DELETE FROM auth_user WHERE id = 1", WITH_USER),
+        (f"DELETE FROM {SESSION}", {SESSION, MESSAGE}),
+        (f"DELETE FROM {MESSAGE}", {MESSAGE}),
+        ("delete from auth_group", {"auth_group", "auth_group_permissions", GROUPS}),
+        ("TRUNCATE auth_user CASCADE", WITH_USER),
+        ("DROP TABLE auth_user", WITH_USER),
+        ("MERGE INTO auth_user USING x ON true WHEN MATCHED THEN DELETE", WITH_USER),
+        ("REPLACE INTO auth_user VALUES (1)", WITH_USER),
+        ("INSERT OR REPLACE INTO auth_user VALUES (1)", WITH_USER),
+        ("INSERT INTO auth_user VALUES (1) ON CONFLICT DO NOTHING", WITH_USER),
+        ("WITH gone AS (DELETE FROM auth_user RETURNING *) SELECT * FROM gone", WITH_USER),
+        ("DELETE FROM somewhere", EVERYTHING),
+        ("INSERT INTO auth_user VALUES (1)", {"auth_user"}),
+        ("UPDATE auth_user SET is_active = false", {"auth_user"}),
+    ],
+)
+def test_what_deletes_takes_with_it_what_refers_to_it(sql: str, tables: set[str]) -> None:
+    """The database cascades by itself, however far: no statement shows it."""
+    assert tags.touched(sql) == (tables, True)
+
+
+def test_what_reads_takes_nothing_with_it() -> None:
+    assert tags.touched("SELECT replace(username, 'a', 'b') FROM auth_user") == ({"auth_user"}, False)
 
 
 @contextmanager
@@ -117,7 +161,7 @@ def test_a_statement_that_fails_counts_too() -> None:
 def test_reading_writes_nothing() -> None:
     UserFactory()
     with observed() as seen:
-        list(User.objects.select_related().filter(groups__name="x"))
+        list(Session.objects.select_related("owner").filter(owner__groups__name="x"))
     assert not any(is_write for _, is_write in seen)
 
 

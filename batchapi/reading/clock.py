@@ -31,4 +31,4 @@ def binds_time(params: object) -> bool:
         return any(map(binds_time, params.values()))
     if isinstance(params, list | tuple | set | frozenset):
         return any(map(binds_time, params))
-    return binds_time(vars(params)["obj"]) if "obj" in getattr(params, "__dict__", ()) else True
+    return binds_time(params.obj) if hasattr(params, "obj") else True

@@ -1,11 +1,12 @@
 """The tables that a relation's name may stand for: those of managed models, which are written by name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import NamedTuple
 
 from django.apps import apps
 from django.db import connections
+from django.db.models import Model
 from django.db.utils import load_backend
 
 from batchapi.tags import WORD
@@ -27,19 +28,21 @@ def vendors() -> Vendors:
 
 @cache
 def managed_tables(vendors: Vendors) -> Mapping[str, Table]:
-    """Tables by the name that stands between quotes, as `name` or `schema"."name`.
+    """The tables of the project's models, those that join many-to-many relations among them."""
+    return tables_of(apps.get_models(include_auto_created=True), vendors)
+
+
+def tables_of(models: Iterable[type[Model]], vendors: Vendors) -> dict[str, Table]:
+    """The tables of managed models, by the name that stands between quotes: `name` or `schema"."name`.
 
     A proxy is left out: it is managed even if the model that it stands for is a database view.
     """
     tables: dict[str, Table] = {}
-    for model in apps.get_models(include_auto_created=True):
-        meta = model._meta
-        if meta.managed and not meta.proxy:
-            name = meta.db_table.strip('"')
-            words = frozenset(map(str.lower, WORD.findall(name)))
-            columns = {field.column.lower() for field in meta.local_concrete_fields if field.column}
-            known = tables.get(name, Table(words, frozenset()))
-            tables[name] = Table(words, known.columns | columns)
+    for meta in [model._meta for model in models if model._meta.managed and not model._meta.proxy]:
+        name = meta.db_table.strip('"')
+        columns = {field.column.lower() for field in meta.local_concrete_fields if field.column}
+        known = tables.get(name, Table(frozenset(map(str.lower, WORD.findall(name))), frozenset()))
+        tables[name] = Table(known.words, known.columns | columns)
     for vendor, schema in DEFAULT_SCHEMAS.items():
         if vendor in vendors:
             tables |= {f'{schema}"."{name}': table for name, table in tables.items() if '"' not in name}

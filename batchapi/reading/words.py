@@ -55,7 +55,7 @@ PURE = words(
     """ascii btrim char char_length character_length chr concat concat_ws format initcap instr lcase left length
     locate lower lpad ltrim md5 octet_length ord overlay quote regexp regexp_like regexp_replace repeat replace reverse
     right rpad rtrim sha1 sha2 sha224 sha256 sha384 sha512 split_part standard_hash strpos substr substring
-    substring_index to_char to_nchar translate trim ucase unaccent upper
+    substring_index to_char to_nchar translate trim ucase unaccent unicode upper
     """,
     # comparison and types
     """bit bool_and bool_or cast coalesce convert decode decimal encode float greatest if ifnull iif isnull least
@@ -68,7 +68,7 @@ PURE = words(
     stddev_samp string_agg sum total variance var_pop var_samp
     """,
     # time, from arguments
-    """convert_tz date_format date_sub date_trunc dayofweek extract numtodsinterval timestampdiff time_format
+    """convert_tz date_format date_sub date_trunc dayofweek extract from_tz numtodsinterval timestampdiff time_format
     to_timestamp weekday week yearweek
     django_date_extract django_date_trunc django_datetime_cast_date django_datetime_cast_time django_datetime_extract
     django_datetime_trunc django_format_dtdelta django_time_diff django_time_extract django_time_trunc

@@ -11,8 +11,8 @@ from django.apps import apps
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import ConnectionHandler
 
-# Views on a table that no model has. Some of their names are words of SQL, or names that a statement gives elsewhere.
-VIEWS = ("secret", '"offset"', '"for"', '"x"', '"only"', '"Auth_User"')
+# Views on a table that no model has. Their names could pass for a column, an alias, a table or a word of SQL.
+VIEWS = ("title", "username", '"x"', '"offset"', '"for"', '"only"', '"Auth_User"')
 NOT_ON_SQLITE = '"Auth_User"'  # It tells no upper from lower case.
 HIDDEN = "hidden"
 
@@ -66,7 +66,8 @@ def asked_for(connection: sqlite3.Connection, run: Any) -> tuple[set[str], set[s
         run()
     finally:
         connection.set_authorizer(None)
-    return tables, functions
+    named = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return tables & named, functions  # without the names of WITH
 
 
 def scanned(plan: Any) -> set[str]:
