@@ -106,10 +106,10 @@ class Recollection:
         try:
             if self.is_read:
                 return False
-            self.is_read = True
             copy_context().run(self.look_up)  # Who is asking may bring its language along.
             return True
         finally:
+            self.is_read = True  # Not before: others would go on with nothing.
             self.lock.release()
 
     def look_up(self) -> None:

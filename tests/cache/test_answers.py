@@ -7,6 +7,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 from batchapi.store import Store
+from batchapi.store.shared import RedisStore
 from tests.cache.asking import ask, fate, fates
 from tests.cache.views import RAN, Fails, Switch, Twice
 from tests.factories import UserFactory
@@ -132,6 +133,16 @@ def test_an_old_answer_stands_in_for_a_failure_but_never_an_outdated_one(store: 
     Group.objects.create(name="new")
     [record] = ask(wish, client=client)
     assert record["status"] == 500
+
+
+@pytest.mark.parametrize("milliseconds", [20, 60])
+def test_all_lanes_wait_until_the_wave_is_looked_up(store: Store, milliseconds: int) -> None:
+    """While the first one waits for Redis, more lanes open."""
+    urls = [f"/api/public-switched/?{n}" for n in range(5)]
+    assert fates(*urls) == ["fwd=miss; stored"] * 5
+    if isinstance(store, RedisStore):
+        store.link.client.client_pause(milliseconds)
+    assert fates(*urls) == ["hit"] * 5
 
 
 def test_a_kept_answer_does_not_help_one_whose_dependency_failed() -> None:
