@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import override_settings
 
 from batchapi.store import Store, get_store
+from batchapi.store.shared import RedisStore
 from tests.rerun import IS_RERUN
 
 collect_ignore = [] if IS_RERUN else ["test_answers.py"]
@@ -24,6 +25,9 @@ def store(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[St
     with caching(request.param, request):
         found = get_store("default", settings.BATCHAPI["CACHE_SIZE"])
         assert found is not None
+        if isinstance(found, RedisStore):  # A machine that is busy is no outage.
+            found.link.timeout = 5.0
+            found.link.start()
         yield found
 
 
