@@ -143,8 +143,8 @@ def endings(draw: st.DrawFn, model: type[Any]) -> Change:
         lambda rows: rows[2:5],
         lambda rows: rows.values(text).annotate(n=Count("pk")).order_by("-n"),
         lambda rows: rows.select_related(PARENTS[model]),
-        lambda rows: rows.order_by().values("id").union(model.objects.order_by().values("id")),
-        lambda rows: rows.order_by().values("id").intersection(model.objects.order_by().values("id")),
+        lambda rows: rows.order_by().values("id").union(model.objects.order_by().values("id")).order_by("id"),
+        lambda rows: rows.order_by().values("id").intersection(model.objects.order_by().values("id")).order_by("id"),
         calls("over", over, is_filtered=is_filtered),
     ]
     return draw(st.sampled_from(kinds))
