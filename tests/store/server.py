@@ -94,8 +94,8 @@ def cache_at(url: str, **options: Any) -> RedisCache:
     return RedisCache(url, {"KEY_PREFIX": "project", **options})
 
 
-def store_at(url: str, *, window: float = 0.05, timeout: float = 0.1, **options: Any) -> RedisStore:
-    """A store as a process of its own would have it."""
+def store_at(url: str, *, window: float = 0.05, timeout: float = 1.0, **options: Any) -> RedisStore:
+    """A store as a process of its own would have it, but patient: a machine under load is no outage."""
     cache = cache_at(url, **options)
     pool = pool_of(cache)
     assert pool is not None

@@ -135,7 +135,7 @@ def test_a_process_that_only_reads_is_away_too(lone_server: Server, open_store: 
 
 @every_way
 def test_it_costs_one_timeout_and_then_nothing(lone_server: Server, open_store: Open, away: Away) -> None:
-    store = open_store(lone_server.url, window=600.0)
+    store = open_store(lone_server.url, window=600.0, timeout=0.1)
     entry = keep(store)
     with away(lone_server):
         started = time.monotonic()
