@@ -32,6 +32,14 @@ WITH = re.compile(r"WITH\b", re.IGNORECASE)
 WRITES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|REPLACE|INTO)\b", re.IGNORECASE)  # what WITH may introduce
 DELETES = re.compile(r"\b(?:DELETE|TRUNCATE|DROP|MERGE|REPLACE|CONFLICT)\b", re.IGNORECASE)  # and ON CONFLICT REPLACE
 
+TARGET = re.compile(  # what a statement writes to, by its last name
+    r"""\b(?:INSERT\s+(?:OR\s+\w+\s+|IGNORE\s+)?INTO|REPLACE\s+INTO|MERGE\s+INTO|DELETE\s+FROM|COPY|TRUNCATE(?:\s+TABLE)?
+    |(?:DROP|ALTER)\s+TABLE(?:\s+IF\s+EXISTS)?
+    |(?<!\bDO\s)(?<!\bFOR\s)UPDATE(?:\s+OR\s+\w+)?)
+    \s+(?:ONLY\s+)?(?:["`\[]?\w+["`\]]?\s*\.\s*)*["`\[]?(\w+)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
 LONG = 10_000  # Characters of a statement that is not worth remembering: a bulk insert with its rows in it.
 
 
@@ -44,16 +52,17 @@ def look_at(sql: str) -> tuple[frozenset[str], bool]:
 def touched(sql: str) -> tuple[frozenset[str], bool]:
     """The tables that a statement names, and whether it may write them.
 
-    A writing statement that names no known table may write any, so it counts as writing all. One that deletes may take
-    rows of other tables with it, by the database's own ON DELETE CASCADE or SET NULL, so it counts as writing all that
-    refer to one that it names.
+    What writes to something else than known tables (a database view, a procedure) may write any, so it counts as writing
+    all. A statement that deletes may take rows of other tables with it, by the database's own ON DELETE CASCADE or SET
+    NULL, so it counts as writing all that refer to one that it names.
     """
     tables = known_tables().intersection(map(str.lower, WORD.findall(sql)))
     if is_read(sql):
         return tables, False
-    if DELETES.search(sql):
-        tables = with_referrers(tables)
-    return tables or known_tables(), True
+    targets = {target.lower() for target in TARGET.findall(sql)}
+    if not targets or not targets <= tables:
+        return known_tables(), True
+    return with_referrers(tables) if DELETES.search(sql) else tables, True
 
 
 def is_read(sql: str) -> bool:
