@@ -30,7 +30,7 @@ MORE = re.compile(r";(?=.*\S)", re.DOTALL)  # another statement may follow
 INTO = re.compile(r"\bINTO\b", re.IGNORECASE)  # SELECT … INTO makes a table
 WITH = re.compile(r"WITH\b", re.IGNORECASE)
 WRITES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|REPLACE|INTO)\b", re.IGNORECASE)  # what WITH may introduce
-DELETES = re.compile(r"\b(?:DELETE|TRUNCATE|DROP|MERGE|REPLACE|CONFLICT)\b", re.IGNORECASE)  # and ON CONFLICT REPLACE
+DELETES = re.compile(r"\b(?:DELETE|TRUNCATE|DROP|MERGE|REPLACE)\b", re.IGNORECASE)
 
 TARGET = re.compile(  # what a statement writes to, by its last name
     r"""\b(?:INSERT\s+(?:OR\s+\w+\s+|IGNORE\s+)?INTO|REPLACE\s+INTO|MERGE\s+INTO|DELETE\s+FROM|COPY|TRUNCATE(?:\s+TABLE)?
@@ -52,7 +52,7 @@ def look_at(sql: str) -> tuple[frozenset[str], bool]:
 def touched(sql: str) -> tuple[frozenset[str], bool]:
     """The tables that a statement names, and whether it may write them.
 
-    What writes to something else than known tables (a database view, a procedure) may write any, so it counts as writing
+    What writes to something else than known tables (a database view, a procedure) may write any: it counts as writing
     all. A statement that deletes may take rows of other tables with it, by the database's own ON DELETE CASCADE or SET
     NULL, so it counts as writing all that refer to one that it names.
     """

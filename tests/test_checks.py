@@ -1,4 +1,9 @@
-"""What `manage.py check` says about middleware, pools of connections and async views."""
+"""What `manage.py check` says about middleware, caches, pools of connections and async views."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -10,10 +15,12 @@ from django.urls import include, path
 from django.utils.module_loading import import_string
 
 from batchapi import batchable
-from batchapi.checks import check_async_views, check_pools
+from batchapi.checks import check_async_views, check_cache, check_pools
 from batchapi.middleware import KNOWN
+from tests.differential.stage import on_database
 
 OVERRIDES = pytest.mark.filterwarnings("ignore:Overriding setting DATABASES")  # Nobody connects to them here.
+ROOT = Path(__file__).resolve().parent.parent
 STRANGER = "tests.test_checks.stranger"
 
 
@@ -97,3 +104,39 @@ def test_an_async_view_that_a_transaction_would_break_is_named() -> None:
     assert check_async_views() == []
     with override_settings(DATABASES={"default": settings.DATABASES["default"] | {"ATOMIC_REQUESTS": True}}):
         assert [(message.id, "breaks" in message.msg) for message in check_async_views()] == [("batchapi.W005", True)]
+
+
+BACKENDS = {
+    "redis": "django_redis.cache.RedisCache",
+    "django's own": "django.core.cache.backends.redis.RedisCache",
+    "files": "django.core.cache.backends.filebased.FileBasedCache",
+    "dummy": "django.core.cache.backends.dummy.DummyCache",
+}
+
+
+@pytest.mark.parametrize(
+    ("backend", "expected"),
+    [("redis", []), ("django's own", []), ("dummy", []), ("files", ["batchapi.W001"])],
+)
+def test_a_cache_in_which_nothing_can_be_kept_is_named(backend: str, expected: list[str], tmp_path: Path) -> None:
+    caches = {"default": {"BACKEND": BACKENDS[backend], "LOCATION": "redis://127.0.0.1:1/0"}}
+    with on_database(tmp_path / "db.sqlite3"):
+        with override_settings(CACHES=caches, BATCHAPI={}):
+            assert [message.id for message in check_cache()] == expected
+        with override_settings(CACHES=caches, BATCHAPI={"ENABLE_CACHING": False}):
+            assert check_cache() == []
+
+
+@pytest.mark.parametrize(
+    ("database", "expected"), [("sqlite:////nowhere/db", False), ("postgres://nobody@127.0.0.1:1/nothing", True)]
+)
+def test_a_cache_in_the_memory_of_each_process_is_for_sqlite_files(database: str, expected: bool) -> None:
+    environment = {**os.environ, "DATABASE_URL": database, "REDIS_URL": ""}
+    command = [sys.executable, "manage.py", "check", "--settings", "project.settings"]
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert ("batchapi.W001" in run.stderr) == expected
+
+
+def test_a_cache_that_does_not_exist_is_an_error() -> None:
+    assert ids(BATCHAPI={"CACHE_ALIAS": "elsewhere"}) == ["batchapi.E004"]

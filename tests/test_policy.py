@@ -1,5 +1,6 @@
 """What a view says of itself, and whose word counts."""
 
+import re
 from typing import Any
 
 import pytest
@@ -95,3 +96,18 @@ def test_two_decorators_add_up() -> None:
 def test_a_priority_that_does_not_exist_is_refused_when_the_code_is_read() -> None:
     with pytest.raises(ValueError, match="'urgent' is not a priority; use one of critical, high"):
         batch_policy(priority="urgent")
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"ttl": 0}, "A ttl is a whole number of seconds above 0, not 0; cache=False keeps nothing."),
+        ({"ttl": 1.5}, "A ttl is a whole number"),
+        ({"cache": ""}, "cache is True, False or a name, not ''."),
+        ({"cache": 1}, "cache is True, False or a name, not 1."),
+        ({"stale": "always"}, "stale is True, False or \"outdated\", not 'always'."),
+    ],
+)
+def test_words_on_caching_that_mean_nothing_are_refused(said: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        batch_policy(**said)

@@ -25,10 +25,22 @@ def store(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[St
     with caching(request.param, request):
         found = get_store("default", settings.BATCHAPI["CACHE_SIZE"])
         assert found is not None
-        if isinstance(found, RedisStore):  # A machine that is busy is no outage.
-            found.link.timeout = 5.0
-            found.link.start()
-        yield found
+        yield patient(found) if request.param == "redis" else found
+
+
+@pytest.fixture
+def redis_store(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[RedisStore]:
+    """The same on Redis alone."""
+    with caching("redis", request):
+        yield patient(get_store("default", settings.BATCHAPI["CACHE_SIZE"]))
+
+
+def patient(store: Store | None) -> RedisStore:
+    """A store that waits: a machine that is busy is no outage."""
+    assert isinstance(store, RedisStore)
+    store.link.timeout = 5.0
+    store.link.start()
+    return store
 
 
 def caching(kind: str, request: pytest.FixtureRequest, **more: Any) -> override_settings:
