@@ -48,8 +48,11 @@ def forget(connection: BaseDatabaseWrapper) -> None:
 
 def is_in_transaction(connection: BaseDatabaseWrapper) -> bool:
     """Whether what a connection writes now is not committed yet; also in a transaction that raw SQL has begun."""
-    if connection.in_atomic_block or not connection.autocommit:
-        return True
+    return connection.in_atomic_block or not connection.autocommit or has_begun(connection)
+
+
+def has_begun(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the database says that a transaction is open, whoever began it."""
     raw: Any = connection.connection
     if raw is None:
         return False

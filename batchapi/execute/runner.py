@@ -8,6 +8,7 @@ from time import perf_counter
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from batchapi import uncommitted
 from batchapi.batch import Plan, SubResponse
 from batchapi.conf import Lanes
 from batchapi.exceptions import NoLane
@@ -46,7 +47,9 @@ def execute_plan(
 
 def is_callers(connection: BaseDatabaseWrapper) -> bool:
     """Whether somebody around the batch has a transaction open: nothing may run beside it."""
-    return connection.in_atomic_block or is_manual(connection)
+    if connection.in_atomic_block or is_manual(connection):
+        return True
+    return connection.autocommit and uncommitted.has_begun(connection)  # by raw SQL
 
 
 def run_here(board: Board, *, is_timed: bool) -> Generator[SubResponse]:

@@ -1,6 +1,7 @@
 """Kept answers are for databases that more than one connection can be opened to, and so are their tests."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -13,9 +14,12 @@ from batchapi.store import Store, get_store
 from batchapi.store.shared import RedisStore
 from tests.rerun import IS_RERUN
 
-collect_ignore = [] if IS_RERUN else ["test_answers.py"]
-if IS_RERUN:
-    collect_ignore += ["test_databases.py"]
+STARTS_RERUNS = "test_databases.py"
+collect_ignore = (
+    [STARTS_RERUNS]
+    if IS_RERUN
+    else [path.name for path in Path(__file__).parent.glob("test_*.py") if path.name != STARTS_RERUNS]
+)
 KINDS = ["redis"] if connection.vendor == "postgresql" else ["redis", "locmem"]
 
 
