@@ -18,8 +18,8 @@ COMMENT = (
     )
 )
 READS = re.compile(
-    r"""(?:SELECT|VALUES|FETCH|EXPLAIN(?!.*\bANALY[SZ]E\b)|SHOW|SAVEPOINT|RELEASE|BEGIN)\b
-    |(?:ROLLBACK|COMMIT)\b(?!\s+PREPARED\b)  # another transaction's
+    r"""(?:SELECT|VALUES|FETCH|EXPLAIN(?!.*\bANALY[SZ]E\b)|SHOW|SAVEPOINT|RELEASE|BEGIN|START\s+TRANSACTION)\b
+    |(?:ROLLBACK|ABORT|COMMIT|END)\b(?!\s+PREPARED\b)  # another transaction's
     |SET\b(?!\s+STATEMENT\b)  # MariaDB runs what follows
     |PRAGMA\s+(?:\w+\.)?\w+\s*;?\s*\Z  # with an argument most set something
     |PRAGMA\s+(?:\w+\.)?
@@ -30,6 +30,7 @@ MORE = re.compile(r";(?=.*\S)", re.DOTALL)  # another statement may follow
 INTO = re.compile(r"\bINTO\b", re.IGNORECASE)  # SELECT … INTO makes a table
 WITH = re.compile(r"WITH\b", re.IGNORECASE)
 WRITES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|REPLACE|INTO)\b", re.IGNORECASE)  # what WITH may introduce
+RUNS_CODE = re.compile(rf"(?:\A|;){COMMENT.pattern}(?:CALL|DO|EXEC(?:UTE)?)\b", re.IGNORECASE | re.DOTALL)
 DELETES = re.compile(r"\b(?:DELETE|TRUNCATE|DROP|MERGE|REPLACE|CONFLICT)\b", re.IGNORECASE)  # and ON CONFLICT REPLACE
 
 LONG = 10_000  # Characters of a statement that is not worth remembering: a bulk insert with its rows in it.
@@ -44,13 +45,16 @@ def look_at(sql: str) -> tuple[frozenset[str], bool]:
 def touched(sql: str) -> tuple[frozenset[str], bool]:
     """The tables that a statement names, and whether it may write them.
 
-    A writing statement that names no known table may write any, so it counts as writing all. One that deletes may take
+    A writing statement that names no known table may write any, so it counts as writing all; and so does one that runs
+    code of the database's own, whatever it names. One that deletes may take
     rows of other tables with it, by the database's own ON DELETE CASCADE or SET NULL, so it counts as writing all that
     refer to one that it names.
     """
     tables = known_tables().intersection(map(str.lower, WORD.findall(sql)))
     if is_read(sql):
         return tables, False
+    if RUNS_CODE.search(sql):
+        return known_tables(), True
     if DELETES.search(sql):
         tables = with_referrers(tables)
     return tables or known_tables(), True

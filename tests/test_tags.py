@@ -13,6 +13,7 @@ from tests.factories import MessageFactory, SessionFactory, UserFactory
 
 SESSION, MESSAGE = Session._meta.db_table, Message._meta.db_table
 EVERYTHING = tags.known_tables()
+OF_USER = tags.with_referrers(frozenset({"auth_user"}))  # A DELETE may take rows of these along.
 
 
 @pytest.mark.parametrize(
@@ -22,15 +23,23 @@ EVERYTHING = tags.known_tables()
         (f"select s.id from {SESSION} s join {MESSAGE} m on true", {SESSION, MESSAGE}, False),
         ("  SELECT 1", set(), False),
         ("/* by a tool */ -- and\n SELECT * FROM auth_user", {"auth_user"}, False),
-        ("/*! DELETE FROM auth_user */ SELECT 1", {"auth_user"}, True),
+        ("/*! DELETE FROM auth_user */ SELECT 1", OF_USER, True),
         (f"WITH RECURSIVE n AS (SELECT 1) SELECT * FROM n, {SESSION}", {SESSION}, False),
         (f"with n as (select 1) update {SESSION} set title = ''", {SESSION}, True),
         ("UPDATE auth_user SET is_active = false", {"auth_user"}, True),
         (f"/* report */ INSERT INTO {SESSION.upper()} VALUES (1)", {SESSION}, True),
         (f"WITH gone AS (DELETE FROM {MESSAGE} RETURNING *) SELECT * FROM gone", {MESSAGE}, True),
         (f"SELECT * INTO new_table FROM {SESSION}", {SESSION}, True),
-        (f"DELETE FROM {SESSION} WHERE id IN (SELECT 1 FROM auth_user)", {SESSION, "auth_user"}, True),
+        (f"DELETE FROM {SESSION} WHERE id IN (SELECT 1 FROM auth_user)", OF_USER, True),
         ("CALL refresh_all()", EVERYTHING, True),
+        ("CALL refresh('auth_user')", EVERYTHING, True),
+        ("-- by a tool\nDO $$ BEGIN UPDATE auth_user SET is_active = f(); END $$", EVERYTHING, True),
+        ("SELECT 1;\nEXECUTE prepared('auth_user')", EVERYTHING, True),
+        ("INSERT INTO auth_user VALUES (1) ON CONFLICT DO NOTHING", OF_USER, True),
+        ("END", set(), False),
+        ("abort;", set(), False),
+        ("START TRANSACTION ISOLATION LEVEL SERIALIZABLE", set(), False),
+        ("COMMIT PREPARED 'auth_user'", {"auth_user"}, True),
         ("SAVEPOINT s1", set(), False),
         ("PRAGMA foreign_keys", set(), False),
         ("(SELECT id FROM auth_user) UNION (SELECT 1)", {"auth_user"}, False),
@@ -43,11 +52,11 @@ EVERYTHING = tags.known_tables()
         ("VALUES (1), (2)", set(), False),
         ("FETCH FORWARD 100 FROM some_cursor", set(), False),
         ("SELECT id FROM auth_user;\n", {"auth_user"}, False),
-        ("SELECT 1; DELETE FROM auth_user", {"auth_user"}, True),
-        ("ROLLBACK; DELETE FROM auth_user", {"auth_user"}, True),
+        ("SELECT 1; DELETE FROM auth_user", OF_USER, True),
+        ("ROLLBACK; DELETE FROM auth_user", OF_USER, True),
         ("COMMIT;CALL refresh_all();", EVERYTHING, True),
         ("EXPLAIN DELETE FROM auth_user", {"auth_user"}, False),
-        ("EXPLAIN ANALYZE DELETE FROM auth_user", {"auth_user"}, True),
+        ("EXPLAIN ANALYZE DELETE FROM auth_user", OF_USER, True),
         ("explain (buffers,\nanalyse) update auth_user set is_active = false", {"auth_user"}, True),
         ("PRAGMA table_info(auth_user)", {"auth_user"}, False),
         ("PRAGMA user_version=3", EVERYTHING, True),

@@ -8,12 +8,13 @@ from django.conf import settings
 from django.db import connection
 from django.test import override_settings
 
+from batchapi import uncommitted
 from batchapi.store import Store, get_store
 from tests.rerun import IS_RERUN
 
-collect_ignore = [] if IS_RERUN else ["test_answers.py"]
-if IS_RERUN:
-    collect_ignore += ["test_databases.py"]
+collect_ignore_glob = ["test_databases.py"] if IS_RERUN else ["test_[!d]*.py"]
+if connection.vendor != "postgresql":
+    collect_ignore_glob += ["test_*_postgresql.py"]
 KINDS = ["redis"] if connection.vendor == "postgresql" else ["redis", "locmem"]
 
 
@@ -25,6 +26,19 @@ def store(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[St
         assert found is not None
         found.renew()
         yield found
+
+
+@pytest.fixture
+def told(transactional_db: None) -> Iterator[list[set[str]]]:
+    """The tables that were written, once for each time that somebody is told."""
+    heard: list[set[str]] = []
+
+    def listen(tables: frozenset[str]) -> None:
+        heard.append(set(tables))
+
+    uncommitted.receivers.append(listen)
+    yield heard
+    uncommitted.receivers.remove(listen)
 
 
 def caching(kind: str, request: pytest.FixtureRequest, **more: Any) -> override_settings:
