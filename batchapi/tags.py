@@ -22,6 +22,7 @@ READS = re.compile(
     |(?:ROLLBACK|ABORT|COMMIT|END)\b(?!\s+PREPARED\b)  # another transaction's
     |SET\b(?!\s+STATEMENT\b)  # MariaDB runs what follows
     |PRAGMA\s+(?:\w+\.)?\w+\s*;?\s*\Z  # with an argument most set something
+    |PRAGMA\s+(?:defer_)?foreign_keys\s*=\s*\w+\s*;?\s*\Z  # what this connection checks
     |PRAGMA\s+(?:\w+\.)?
         (?:(?:table_x?|index_x?)info|(?:table|index|foreign_key)_list|(?:foreign_key|integrity|quick)_check)\s*\(""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,

@@ -42,6 +42,8 @@ OF_USER = tags.with_referrers(frozenset({"auth_user"}))  # A DELETE may take row
         ("COMMIT PREPARED 'auth_user'", {"auth_user"}, True),
         ("SAVEPOINT s1", set(), False),
         ("PRAGMA foreign_keys", set(), False),
+        ("PRAGMA foreign_keys = OFF", set(), False),
+        ("PRAGMA foreign_keys = OFF; DELETE FROM auth_user", OF_USER, True),
         ("(SELECT id FROM auth_user) UNION (SELECT 1)", {"auth_user"}, False),
         (
             f"((SELECT id FROM auth_user) EXCEPT (SELECT 1)) UNION SELECT id FROM {SESSION}",

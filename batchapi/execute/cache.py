@@ -106,10 +106,10 @@ class Recollection:
         try:
             if self.is_read:
                 return False
-            self.is_read = True
             copy_context().run(self.look_up)  # Who is asking may bring its language along.
             return True
         finally:
+            self.is_read = True  # Not before: whoever sees it goes on without the lock.
             self.lock.release()
 
     def look_up(self) -> None:
