@@ -16,9 +16,9 @@ def outdate(tables: frozenset[str]) -> None:
     """Have no answer be fresh any more that was read from one of these tables."""
     try:
         caching = get_settings().caching
+        store = get_store(caching.CACHE_ALIAS, caching.CACHE_SIZE) if caching.ENABLE_CACHING else None
     except ImproperlyConfigured:  # `manage.py check` tells of it; a project's own writes go on.
         return
-    store = get_store(caching.CACHE_ALIAS, caching.CACHE_SIZE) if caching.ENABLE_CACHING else None
     if store:
         store.move([EVERYTHING] if tables >= known_tables() else [table_tag(table) for table in sorted(tables)])
 
@@ -35,7 +35,7 @@ def invalidate(*models_or_tables: type[Model] | str) -> None:
     """
     tables = frozenset().union(*map(tables_of, models_or_tables))
     for connection in connections.all(initialized_only=True):
-        if uncommitted.is_in_transaction(connection):
+        if uncommitted.is_ahead_of_commit(connection):
             uncommitted.note(connection, tables)
     outdate(tables)
 

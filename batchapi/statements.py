@@ -5,7 +5,7 @@ happening, `writable_alias` names the one database that may be written to. What 
 told once it is committed (`uncommitted.py`).
 """
 
-import re
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -36,8 +36,6 @@ class Watcher(Protocol):
     def close(self, connection: BaseDatabaseWrapper, close: Callable[[], None]) -> None:
         """In place of closing a connection, or of giving it back to its pool: call `close`."""
 
-
-RETURNING = re.compile(r"\bRETURNING\b", re.IGNORECASE)
 
 observer: ContextVar[Observer | None] = ContextVar("batchapi_sql_observer", default=None)
 watcher: ContextVar[Watcher | None] = ContextVar("batchapi_sql_watcher", default=None)
@@ -81,7 +79,7 @@ def observe(
         return outcome
     finally:
         if is_write:
-            note_write(context["cursor"], connection, text, tables)
+            note_write(context["cursor"], connection, tables)
         elif uncommitted.has_written(connection):  # Raw SQL may have committed it.
             uncommitted.tell_if_committed(connection)
         if tell:
@@ -90,38 +88,49 @@ def observe(
             watch.end(is_write=is_write, is_done=is_done)
 
 
-def note_write(cursor: Any, connection: BaseDatabaseWrapper, sql: str, tables: frozenset[str]) -> None:
+def note_write(cursor: Any, connection: BaseDatabaseWrapper, tables: frozenset[str]) -> None:
     """A statement that may have written these tables has run, or failed.
 
-    SQLite commits one that returns rows when the last of them is read.
+    One that returns rows SQLite commits when the last of them is read, so it is told when its cursor is closed, or
+    thrown away; before that by the next statement, which may be too early.
     """
+    has_rows = connection.vendor == "sqlite" and cursor.description and not uncommitted.is_in_transaction(connection)
+    if has_rows:
+        uncommitted.tell_if_committed(connection)  # Of a statement before, whose rows have been read by now.
     uncommitted.note(connection, tables)
-    uncommitted.tell_if_committed(connection)
-    if connection.vendor == "sqlite" and RETURNING.search(sql):
-        vars(cursor)["close"] = partial(close_cursor, cursor, connection, tables)
+    if has_rows:
+        finish = weakref.finalize(cursor, finish_write, connection, tables)
+        vars(cursor)["close"] = partial(close_cursor, cursor.cursor, finish)  # Not of the cursor: that would be a loop.
+    else:
+        uncommitted.tell_if_committed(connection)
 
 
-def close_cursor(cursor: Any, connection: BaseDatabaseWrapper, tables: frozenset[str]) -> None:
-    """Close a cursor whose rows were the end of a statement that wrote."""
-    del vars(cursor)["close"]
-    cursor.close()
+def close_cursor(cursor: Any, finish: Callable[[], object]) -> None:
+    """Close the driver's cursor, whose rows were the end of a statement that wrote."""
+    try:
+        cursor.close()
+    finally:
+        finish()
+
+
+def finish_write(connection: BaseDatabaseWrapper, tables: frozenset[str]) -> None:
+    """The last row of a statement that wrote these tables has been read."""
     uncommitted.note(connection, tables)
     uncommitted.tell_if_committed(connection)
 
 
 def commit(connection: BaseDatabaseWrapper, original: Callable[[], None]) -> None:
     """COMMIT, unless somebody who watches this context keeps it from happening. No execute_wrapper sees it."""
-    try:
-        if watch := watcher.get():
-            watch.commit(connection, original)
-        else:
-            original()
-    finally:
-        uncommitted.tell(connection)
+    commit = partial(uncommitted.commit, connection, original)
+    if watch := watcher.get():
+        watch.commit(connection, commit)
+    else:
+        commit()
 
 
 def rollback(connection: BaseDatabaseWrapper, original: Callable[[], None]) -> None:
-    """ROLLBACK; nobody hears of what was written."""
+    """ROLLBACK; nobody hears of what was written, unless the driver has committed it by itself."""
+    uncommitted.tell_if_committed(connection)
     try:
         original()
     finally:
@@ -130,6 +139,7 @@ def rollback(connection: BaseDatabaseWrapper, original: Callable[[], None]) -> N
 
 def close(connection: BaseDatabaseWrapper, original: Callable[[], None]) -> None:
     """Close a connection, or give it back to its pool, as whoever watches this context wants it."""
+    uncommitted.tell_if_committed(connection)
     try:
         if watch := watcher.get():
             watch.close(connection, original)
@@ -153,17 +163,19 @@ METHODS: dict[str, Callable[..., None]] = {
     "_close": close,
     "_set_autocommit": set_autocommit,
 }  # what no execute_wrapper sees
+HOOKED = "batchapi_hooked"  # of a connection: its methods are ours
 
 
 def observe_connection(*, connection: BaseDatabaseWrapper, **_kwargs: object) -> None:
-    """Hook into a connection, once.
+    """Hook into a connection, once; each time that it is opened.
 
     At index 0: appended inside somebody's `execute_wrapper` block it would be popped with theirs.
     """
     if observe not in connection.execute_wrappers:
         connection.execute_wrappers.insert(0, observe)
-    for name, method in METHODS.items():
-        if name not in vars(connection):
+    if HOOKED not in vars(connection):
+        vars(connection)[HOOKED] = True
+        for name, method in METHODS.items():  # Some may be somebody else's by now, and wrapped as they are.
             vars(connection)[name] = partial(method, connection, getattr(connection, name))
 
 

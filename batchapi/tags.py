@@ -18,10 +18,11 @@ COMMENT = (
     )
 )
 READS = re.compile(
-    r"""(?:SELECT|VALUES|FETCH|EXPLAIN(?!.*\bANALY[SZ]E\b)|SHOW|SAVEPOINT|RELEASE|BEGIN)\b
-    |(?:ROLLBACK|COMMIT)\b(?!\s+PREPARED\b)  # another transaction's
+    r"""(?:SELECT|VALUES|FETCH|EXPLAIN(?!.*\bANALY[SZ]E\b)|SHOW|SAVEPOINT|RELEASE|BEGIN|START\s+TRANSACTION)\b
+    |(?:ROLLBACK|ABORT|COMMIT|END)\b(?!\s+PREPARED\b)  # another transaction's
     |SET\b(?!\s+STATEMENT\b)  # MariaDB runs what follows
     |PRAGMA\s+(?:\w+\.)?\w+\s*;?\s*\Z  # with an argument most set something
+    |PRAGMA\s+(?:defer_)?foreign_keys\s*=\s*\w+\s*;?\s*\Z  # what this connection checks
     |PRAGMA\s+(?:\w+\.)?
         (?:(?:table_x?|index_x?)info|(?:table|index|foreign_key)_list|(?:foreign_key|integrity|quick)_check)\s*\(""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
@@ -30,6 +31,7 @@ MORE = re.compile(r";(?=.*\S)", re.DOTALL)  # another statement may follow
 INTO = re.compile(r"\bINTO\b", re.IGNORECASE)  # SELECT … INTO makes a table
 WITH = re.compile(r"WITH\b", re.IGNORECASE)
 WRITES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|REPLACE|INTO)\b", re.IGNORECASE)  # what WITH may introduce
+RUNS_CODE = re.compile(rf"(?:\A|;){COMMENT.pattern}(?:CALL|DO|EXEC(?:UTE)?)\b", re.IGNORECASE | re.DOTALL)
 DELETES = re.compile(r"\b(?:DELETE|TRUNCATE|DROP|MERGE|REPLACE)\b", re.IGNORECASE)
 
 TARGET = re.compile(  # what a statement writes to, by its last name
@@ -60,7 +62,7 @@ def touched(sql: str) -> tuple[frozenset[str], bool]:
     if is_read(sql):
         return tables, False
     targets = {target.lower() for target in TARGET.findall(sql)}
-    if not targets or not targets <= tables:
+    if RUNS_CODE.search(sql) or not targets or not targets <= tables:
         return known_tables(), True
     return with_referrers(tables) if DELETES.search(sql) else tables, True
 

@@ -109,7 +109,7 @@ class Recollection:
             copy_context().run(self.look_up)  # Who is asking may bring its language along.
             return True
         finally:
-            self.is_read = True  # Not before: others would go on with nothing.
+            self.is_read = True  # Not before: whoever sees it goes on without the lock.
             self.lock.release()
 
     def look_up(self) -> None:

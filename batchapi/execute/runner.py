@@ -49,7 +49,7 @@ def is_callers(connection: BaseDatabaseWrapper) -> bool:
     """Whether somebody around the batch has a transaction open: nothing may run beside it."""
     if connection.in_atomic_block or is_manual(connection):
         return True
-    return connection.autocommit and uncommitted.has_begun(connection)  # by raw SQL
+    return connection.autocommit and uncommitted.is_in_transaction(connection)  # by raw SQL
 
 
 def run_here(board: Board, *, is_timed: bool) -> Generator[SubResponse]:

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.conf import settings
 from django.db import connection
 from django.test import override_settings
+from redis import Redis
 
+from batchapi import uncommitted
 from batchapi.store import Store, get_store
 from batchapi.store.shared import RedisStore
 from tests.rerun import IS_RERUN
@@ -20,6 +21,8 @@ collect_ignore = (
     if IS_RERUN
     else [path.name for path in Path(__file__).parent.glob("test_*.py") if path.name != STARTS_RERUNS]
 )
+if connection.vendor != "postgresql":
+    collect_ignore += [path.name for path in Path(__file__).parent.glob("test_*_postgresql.py")]
 KINDS = ["redis"] if connection.vendor == "postgresql" else ["redis", "locmem"]
 
 
@@ -47,14 +50,29 @@ def patient(store: Store | None) -> RedisStore:
     return store
 
 
+@pytest.fixture
+def told(transactional_db: None) -> Iterator[list[set[str]]]:
+    """The tables that were written, once for each time that somebody is told."""
+    heard: list[set[str]] = []
+
+    def listen(tables: frozenset[str]) -> None:
+        heard.append(set(tables))
+
+    uncommitted.receivers.append(listen)
+    yield heard
+    uncommitted.receivers.remove(listen)
+
+
 def caching(kind: str, request: pytest.FixtureRequest, **more: Any) -> override_settings:
     """Settings with caching switched on."""
     backends: dict[str, dict[str, Any]] = {
         "locmem": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
         "redis": {"BACKEND": "django_redis.cache.RedisCache"},
     }
-    cache = backends[kind] | {"KEY_PREFIX": uuid4().hex}  # Nobody finds what another test has kept.
+    cache = backends[kind]
     if kind == "redis":
-        cache["LOCATION"] = request.getfixturevalue("redis_url")
+        cache["LOCATION"] = url = request.getfixturevalue("redis_url")
+        with Redis.from_url(url) as server:
+            server.flushall()  # Nobody finds what another test has kept.
     batchapi = {**settings.BATCHAPI, "ENABLE_CACHING": True, "CACHE_SIZE": 100, **more}
     return override_settings(CACHES={"default": cache}, BATCHAPI=batchapi)
