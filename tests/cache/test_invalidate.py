@@ -118,6 +118,7 @@ def test_in_a_transaction_it_holds_once_more_at_the_commit(world: World) -> None
 
 def test_in_a_transaction_that_is_rolled_back_it_does_no_harm(world: World, told: list[set[str]]) -> None:
     with transaction.atomic():
+        assert Session.objects.exists()
         invalidate(Session)
         elsewhere(lambda: fate(URL))
         transaction.set_rollback(True)
