@@ -45,10 +45,12 @@ def tables_of(given: type[Model] | str) -> frozenset[str]:
     if isinstance(given, str) and given.lower() in known_tables():
         return frozenset({given.lower()})
     try:
-        model = apps.get_model(given) if isinstance(given, str) else given
-        tables = {model._meta.db_table.lower()}
+        meta = (apps.get_model(given) if isinstance(given, str) else given)._meta
+        models = () if meta.abstract else (meta.model, *meta.get_parent_list())
     except (AttributeError, LookupError, ValueError):
+        models = ()
+    if not models:
         raise ValueError(
             f"{given!r} is no model and no table of this project; name a model class, 'app.Model' or a db_table."
-        ) from None
-    return frozenset(tables | {parent._meta.db_table.lower() for parent in model._meta.get_parent_list()})
+        )
+    return frozenset(model._meta.db_table.lower() for model in models)

@@ -226,11 +226,15 @@ def test_inside_somebodys_wrapper_it_is_told_as_well(told: Told) -> None:
     def theirs(run: Callable[..., Any], *arguments: Any) -> Any:
         return run(*arguments)
 
-    connection.close()
-    with connection.execute_wrapper(theirs):
-        execute(RENAME)  # On a connection that is opened in their block.
+    mine = connections.create_connection(DEFAULT_DB_ALIAS)
+    try:
+        with mine.execute_wrapper(theirs), mine.cursor() as cursor:  # It is opened in their block.
+            cursor.execute(RENAME)
         assert told == [GROUPS]
-    execute(RENAME)
+        with mine.cursor() as cursor:
+            cursor.execute(RENAME)
+    finally:
+        mine.close()
     assert told == [GROUPS, GROUPS]
 
 
@@ -399,7 +403,7 @@ def test_a_commit_whose_answer_is_lost_is_told_of_by_whoever_watches_it_too(told
     try:
         execute("BEGIN", RENAME)
         with pytest.raises(OperationalError):
-            statements.commit(connection, lost(connection))
+            statements.commit(connections[DEFAULT_DB_ALIAS], lost(connection))
     finally:
         statements.watcher.reset(token)
     assert told == [GROUPS]
@@ -413,7 +417,7 @@ def test_a_commit_that_is_refused_is_told_of_when_it_comes_through_at_last(told:
 
     execute("BEGIN", RENAME)
     with pytest.raises(OperationalError):
-        statements.commit(connection, busy)
+        statements.commit(connections[DEFAULT_DB_ALIAS], busy)
     told.clear()
     connection.commit()
     assert told == [GROUPS]
