@@ -47,7 +47,13 @@ def forget(connection: BaseDatabaseWrapper) -> None:
 
 
 def is_in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Whether what a connection writes now is not committed yet; also in a transaction that raw SQL has begun."""
+    """Whether what a connection writes now is not committed yet; also in a transaction that raw SQL has begun.
+
+    SQLite itself knows best: with autocommit off, an `atomic` that comes before any write is a savepoint outside of
+    any transaction, and to release that is to commit.
+    """
+    if connection.vendor == "sqlite":
+        return has_begun(connection)
     return connection.in_atomic_block or not connection.autocommit or has_begun(connection)
 
 
