@@ -81,7 +81,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(who=readers, requests=wishes, via=processes)
     def read(self, who: str, requests: list[Record], via: str) -> None:
-        """Twice, so that something is kept of it."""
+        """Again and again, so that something is kept of it."""
+        self.stage.read(who, requests, via=self.elsewhere(via))
         self.stage.read(who, requests, via=self.elsewhere(via))
         self.stage.read(who, requests)
 
@@ -136,11 +137,13 @@ class Machine(RuleBasedStateMachine):
         """By somebody who knows of it before the store does, or after."""
         stage = self.stage
         before = stage.true_answers(who, requests)
-        told: list[list[Record]] = []
+        told: list[Record] = []
+        waiting = [who]
 
         def hear(tables: frozenset[str]) -> None:
-            if not told:
-                told.append(stage.ask(who, requests, via="beside"))
+            if waiting:  # Once: to find a login outdated is a write, too.
+                waiting.clear()
+                told.extend(stage.ask(who, requests, via="beside"))
 
         uncommitted.receivers.insert(0 if is_first else len(uncommitted.receivers), hear)
         try:
@@ -148,11 +151,8 @@ class Machine(RuleBasedStateMachine):
         finally:
             uncommitted.receivers.remove(hear)
         after = stage.true_answers(who, requests)
-        for records in told:
-            said = [(record["status"], record.get("body")) for record in records]
-            assert all(
-                one in ((was, now) if is_first else (now,)) for one, was, now in zip(said, before, after, strict=True)
-            )
+        for record, was, now in zip(told, before, after, strict=False):  # It may have written nothing.
+            assert (record["status"], record.get("body")) in ((was, now) if is_first else (now,))
         stage.read(who, requests)
 
     # -- transactions
@@ -248,13 +248,14 @@ class Machine(RuleBasedStateMachine):
         assert self.stage.server is not None
         self.stage.read(who, requests)
         with OUTAGES[outage](self.stage.server):
-            self.stage.forget()
             if is_noticed:
                 self.stage.read(who, requests)
             self.stage.write(place, road, n)
             if is_noticed:
                 self.stage.read(who, requests)
         self.stage.wait_until_redis_is_back()
+        if ROADS[road].tables or outage == "killed":  # else nobody may have noticed, and nothing was lost
+            self.stage.forget()
         self.stage.read(who, requests)
         self.stage.read(who, requests)
 
@@ -290,4 +291,5 @@ def test_nobody_is_ever_shown_what_is_not_so(stage: Stage) -> None:
     OnThisStage.stage = stage
     profile = settings(stateful_step_count=STEPS, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(OnThisStage, settings=profile)
-    assert stage.hits["here"] > settings().max_examples, "next to nothing was kept"
+    assert stage.hits["here"] > settings().max_examples, f"next to nothing was kept: {stage.hits}"
+    assert stage.hits["process"], "the other process was given nothing that was kept"

@@ -165,10 +165,9 @@ class Stage:
     # -- outages
 
     def wait_until_redis_is_back(self) -> None:
-        """For both processes; what was kept before that counts no more."""
+        """For both processes."""
         store, other = the_store(), self.places["process"]
         eventually(lambda: not store.is_away and not other.call("is_away"))
-        self.forget()
 
 
 def new_client() -> Client:

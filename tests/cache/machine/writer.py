@@ -134,7 +134,7 @@ class Process:
     """In another process, with a Django of its own on the same database and cache."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-W", "error", "-m", "tests.cache.machine.other"]
+        command = [sys.executable, "-m", "tests.cache.machine.other"]
         environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
