@@ -192,18 +192,18 @@ class Related(Counted):
         return Response([request._request.shop.owner.email, Group.objects.count()])
 
 
-class MyGroups(Counted):
-    """The groups of whoever is asking, however they were loaded."""
+class MyToken(Counted):
+    """The token of whoever is asking, however it was loaded."""
 
     def answer(self, request: Request) -> Response:
-        return Response([sorted(group.name for group in request.user.groups.all()), Session.objects.count()])
+        return Response([request.user.auth_token.key, Session.objects.count()])
 
 
 class Loading(ModelBackend):
-    """Loads the groups along with each user, as a default manager may."""
+    """Loads the token along with each user, as a default manager may."""
 
     def get_user(self, user_id: Any) -> Any:
-        return User.objects.prefetch_related("groups").filter(pk=user_id).first()
+        return User.objects.select_related("auth_token").filter(pk=user_id).first()
 
 
 class OnlyGet(Names):
@@ -252,7 +252,7 @@ urlpatterns = [
     path("api/surroundings/", Surroundings.as_view()),
     path("api/surroundings/<str:word>/", Surroundings.as_view()),
     path("api/related/", Related.as_view()),
-    path("api/my-groups/", MyGroups.as_view()),
+    path("api/my-token/", MyToken.as_view()),
     path("api/only-get/", OnlyGet.as_view()),
     path("api/own-head/", OwnHead.as_view()),
     path("api/function/", function),
