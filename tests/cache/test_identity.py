@@ -30,6 +30,7 @@ from tests.factories import SessionFactory, UserFactory
 pytestmark = pytest.mark.urls("tests.cache.views_private")
 URL = "/api/surroundings/"
 MISS = "fwd=miss; stored"
+in_redis = pytest.mark.parametrize("store", ["redis"], indirect=True)  # It does not depend on where an answer is kept.
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +58,7 @@ in_german = Client()
 in_german.cookies[settings.LANGUAGE_COOKIE_NAME] = "de"
 
 
+@in_redis
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize(
     ("one", "other"),
@@ -85,6 +87,7 @@ def test_who_differs_in_one_thing_asks_something_else(one: Client, other: Client
     assert ask(URL, client=one)[0]["body"] != ask(URL, client=other)[0]["body"]
 
 
+@in_redis
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize(
     ("one", "other"),
@@ -113,6 +116,7 @@ def test_two_questions_are_two(one: Any, other: Any) -> None:
     assert sum(RAN.values()) == 2
 
 
+@in_redis
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize(
     "other",
@@ -129,12 +133,14 @@ def test_one_question_is_one_however_it_is_written(other: str) -> None:
     assert [fate(URL), fate(other)] == [MISS, "hit"]
 
 
+@in_redis
 @pytest.mark.usefixtures("store")
 def test_an_answer_is_of_the_prefix_that_the_project_is_mounted_under() -> None:
     clients = [asked_by(), asked_by(SCRIPT_NAME="/shop"), asked_by(SCRIPT_NAME="/stop")]
     assert [fate("surroundings/", client) for client in clients * 2] == [MISS] * 3 + ["hit"] * 3
 
 
+@in_redis
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("url", ["/api/names/", "/api/only-get/", "/api/own-head/", "/api/function/", "/api/plain/"])
 def test_head_is_what_the_view_would_have_said(url: str) -> None:
@@ -185,6 +191,7 @@ def test_what_was_loaded_along_with_a_row_is_told_apart(hanging: Callable[[str],
     assert [record["body"][0] for record in ask(*urls, client=client)] == ["new@example.com"] * 2
 
 
+@in_redis
 @pytest.mark.usefixtures("store")
 def test_what_a_backend_loads_along_with_a_user_is_told_apart() -> None:
     with override_settings(AUTHENTICATION_BACKENDS=["tests.cache.views_private.Loading"]):
