@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from dataclasses import dataclass
+from math import floor
 from threading import Lock
 from time import sleep
 from typing import cast
@@ -288,7 +289,7 @@ class Recollection:
         is_young = found.age <= found.entry.ttl + found.entry.stale
         if not (is_current and is_young and is_same and (footprint.has_passed or not has_to_pass)):
             return response
-        left = int(found.entry.ttl - found.age)
+        left = floor(found.entry.ttl - found.age)  # Below 0 for one that is too old (RFC 9211, section 2.6).
         return answer_again(
             candidate.request, found, said=f"fwd=stale; fwd-status={response.status}; ttl={left}; detail=stale-if-error"
         )
