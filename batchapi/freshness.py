@@ -107,5 +107,5 @@ def lifetime(headers: Mapping[str, str], said: Mapping[str, str]) -> float:
     try:
         end, begin = (parsedate_to_datetime(headers[name]) for name in ("expires", "date"))
         return max((end - begin).total_seconds(), 0.0)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return 0.0  # An Expires that cannot be read, or with nothing to hold it against, is past.

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from dataclasses import dataclass
+from math import floor
 from threading import Lock
 from time import sleep
 from typing import cast
@@ -236,6 +237,8 @@ class Recollection:
             return "user"
         if not policy.cache and (objection := footprint.objection()):
             return objection
+        if candidate.identity.is_public and footprint.has_touched_session:  # It says the same to all, and does not.
+            return "session"
         store = self.cache.store
         if not all(map(store.covers, footprint.aliases)) or not (footprint.aliases or store.is_shared):
             return "database"
@@ -273,18 +276,20 @@ class Recollection:
     def instead_of(self, response: SubResponse, candidate: Candidate, trying: Attempt) -> SubResponse:
         """An answer that is too old, but not outdated, in place of a failure; marked (RFC 5861, section 4).
 
-        Only for somebody who has passed the checks of the view, where those run on every hit.
+        Only for somebody who has passed the checks of the view, where those run on every hit; and where rows have been
+        written since: they may have been those that let them in.
         """
         found, policy, footprint = candidate.found, candidate.request.policy, trying.footprint
         if found is None or footprint is None or not candidate.may_be_stale or trying.has_effects:
             return response
-        has_to_pass = candidate.manners.runs_checks or candidate.identity.is_public
+        manners = candidate.manners
+        has_to_pass = manners.runs_checks or candidate.identity.is_public or (found.is_outdated and manners.has_checks)
         is_same = not candidate.identity.is_checked or found.entry.who == footprint.who
         is_current = not found.is_outdated or policy.stale == "outdated"
         is_young = found.age <= found.entry.ttl + found.entry.stale
         if not (is_current and is_young and is_same and (footprint.has_passed or not has_to_pass)):
             return response
-        left = int(found.entry.ttl - found.age)
+        left = floor(found.entry.ttl - found.age)  # Below 0 for one that is too old (RFC 9211, section 2.6).
         return answer_again(
             candidate.request, found, said=f"fwd=stale; fwd-status={response.status}; ttl={left}; detail=stale-if-error"
         )

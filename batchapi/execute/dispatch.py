@@ -9,7 +9,9 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.wsgi import WSGIRequest
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.functional import LazyObject
 from django.utils.log import log_response
 
 from batchapi.batch import SubRequest, SubResponse, running
@@ -34,7 +36,6 @@ class Dispatch:
         self.memory = Memory()
         self.caller = Caller(parent, jar=self.jar, memory=self.memory)
         self.view_handler = view_handler(middleware)
-        self.containers = [name for name, value in parent.attributes.items() if type(value) in (list, dict, set)]
         self.respond = guarded(self.call_view)
         self.async_view_handler = async_view_handler()
         self.respond_async = guarded_async(self.call_view_async)
@@ -120,7 +121,9 @@ class Dispatch:
         }
         request = WSGIRequest(environ)
         vars(request).update(self.parent.attributes)
-        vars(request).update({name: copy(self.parent.attributes[name]) for name in self.containers})
+        # What one view changes in it, or loads along with a row, no other view should find.
+        own = {name: copy(value) for name, value in self.parent.attributes.items() if is_changeable(value)}
+        vars(request).update(own)
         return request
 
     def call_view(self, request: HttpRequest) -> HttpResponseBase:
@@ -156,6 +159,13 @@ class Dispatch:
             return problem_response(subrequest, Crashed("The answer of the view could not be read to its end."))
         finally:
             close_resources(response)
+
+
+def is_changeable(value: object) -> bool:
+    """Whether an attribute of the request is plain data or a row; one that is lazy, once it has been looked at."""
+    if isinstance(value, LazyObject) and type(value._wrapped) is object:  # type(empty): it has not
+        return False
+    return type(value) in (list, dict, set) or isinstance(value, Model)
 
 
 def close_resources(response: Any) -> None:

@@ -3,9 +3,11 @@
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
+from django.db.models import Model
+
 from batchapi.batch import SubResponse
 from batchapi.execute import attempt
-from batchapi.execute.describe import IndescribableError, describe, describe_auth, key_of, seal
+from batchapi.execute.describe import IndescribableError, describe, describe_auth, describe_row, key_of, seal
 
 
 class Known(NamedTuple):
@@ -35,8 +37,11 @@ def stop_if_answered(user: Any, auth: Any) -> None:
 
 
 def who_is(user: Any, auth: Any) -> str:
-    """A user's whole row and what came with the credential, sealed; "" where nobody can describe them."""
+    """A user's whole row and what came with the credential, sealed; "" where nobody can describe them.
+
+    What the view has loaded along with the row it has asked the database for, and that is known.
+    """
     try:
-        return seal(f"{describe(user)}{describe_auth(auth)}")
+        return seal(f"{describe_row(user) if isinstance(user, Model) else describe(user)}{describe_auth(auth)}")
     except IndescribableError:
         return ""

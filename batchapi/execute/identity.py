@@ -26,6 +26,10 @@ from batchapi.middleware import installed
 from batchapi.parent import Parent
 
 SERVER_NAMES = frozenset({"REMOTE_PORT", "UNIQUE_ID", "REQUEST_TIME", "REQUEST_TIME_FLOAT"})  # of one request each
+SERVER_ROOMS = (  # What servers and tracers put into the environ for themselves; WSGI's scheme is told apart elsewhere.
+    *("wsgi.", "asgi.", "gunicorn.", "uwsgi.", "mod_wsgi.", "waitress.", "werkzeug."),
+    *("opentelemetry-instrumentor-", "sentry.", "newrelic.", "datadog."),
+)
 TOLD_APART = frozenset({"session", "user", "auser", "_messages"})  # attributes: by who is asking
 FORCED = frozenset({"_force_auth_user", "_force_auth_token", "_dont_enforce_csrf_checks"})
 PLACE = ("HTTP_HOST", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_PORT")
@@ -71,7 +75,8 @@ class Identities:
         """The identity of a sub-request. Raises IndescribableError where there is no telling."""
         is_public = bool(request.policy.public) and manners.may_be_public
         whose, user = (self.place, "") if is_public else self.caller_for(request, manners)
-        text = f"{whose}{question(request, unseen=self.unseen, method='GET')!r}"
+        language = request.route and request.route.language  # Some kinds of LocaleMiddleware ask for the user.
+        text = f"{whose}{language!r}{question(request, unseen=self.unseen, method='GET')!r}"
         return Identity(
             key=blake2b(text.encode(), digest_size=20).hexdigest(),
             text=text,
@@ -108,11 +113,14 @@ class Identities:
 
     @cached_property
     def surroundings(self) -> str:
-        """Everything in the environ and on the request that is the same for all sub-requests."""
+        """Everything in the environ and on the request that is the same for all sub-requests.
+
+        Raises IndescribableError where WSGI middleware has put something into the environ that cannot be described.
+        """
         environ = {
             name: value
             for name, value in self.parent.environ.items()
-            if isinstance(value, str) and name not in self.unseen and name not in SERVER_NAMES and "." not in name
+            if name not in self.unseen and name not in SERVER_NAMES and not name.startswith(SERVER_ROOMS)
         }
         return f"{describe(environ)}{self.setting}"
 
@@ -122,7 +130,7 @@ class Identities:
         names = (*PLACE, *PLACE_OF_SERVER, *map(cgi_name, self.allowed))
         environ = {name: self.parent.environ[name] for name in names if name in self.parent.environ}
         language = self.parent.cookies.get(settings.LANGUAGE_COOKIE_NAME)
-        return seal(f"{describe(environ)}{describe(language)}{self.setting}")
+        return seal(f"{describe([environ, language, self.parent.origin()])}{self.setting}")
 
     @cached_property
     def setting(self) -> str:

@@ -30,6 +30,7 @@ class Manners(NamedTuple):
     may_be_public: bool  # every check that it has stands before its handler
     has_own_head: bool  # HEAD is answered by something else than GET
     is_opaque: bool  # nothing can be run but the whole of it
+    has_checks: bool  # of DRF's, before its handler
 
 
 @lru_cache(maxsize=4096)
@@ -40,31 +41,43 @@ def manners_of(view: Any) -> Manners | None:
     """
     view_class = getattr(view, "cls", None)
     is_drf = isinstance(view_class, type) and issubclass(view_class, APIView)
-    classes = given(view, "authentication_classes") if is_drf else ()
-    is_known = all(map(is_look_up, classes)) and is_untouched(view_class, ["get_authenticators"]) if is_drf else True
-    if not is_plain(view):
-        is_trusted = is_known and not may_throttle(view)
-        return Manners(None, False, False, True, True) if is_trusted else None
+    if not is_drf:
+        return Manners(None, False, False, True, is_opaque=True, has_checks=False)
+    classes = tuple(given(view, "authentication_classes"))
+    is_known = all(map(is_look_up, classes)) and is_untouched(view_class, ["get_authenticators"])
     allowed = list(flatten(given(view, "permission_classes")))
-    return Manners(
-        authenticators=tuple(classes) if is_known else None,
-        runs_checks=may_throttle(view)
+    runs_checks = (
+        may_throttle(view)
         or not is_known
         or not is_untouched(view_class, HOOKS)
-        or any(permission.__module__ != permissions.__name__ for permission in allowed),
-        may_be_public=is_untouched(view_class, ["check_object_permissions"])
+        or any(permission.__module__ != permissions.__name__ for permission in allowed)
+    )
+    if not is_plain(view):  # Nobody can run its checks without its handler.
+        return None if runs_checks else Manners(None, False, False, True, is_opaque=True, has_checks=True)
+    return Manners(
+        authenticators=classes if is_known else None,
+        runs_checks=runs_checks,
+        may_be_public=is_untouched(view_class, ["check_object_permissions", "get_permissions"])
         and all(
             permission.has_object_permission is permissions.BasePermission.has_object_permission
             for permission in allowed
         ),
-        has_own_head=hasattr(view_class, "head") or "head" in (getattr(view, "actions", None) or ()),
+        has_own_head=has_own_head(view),
         is_opaque=False,
+        has_checks=True,
     )
+
+
+def has_own_head(view: Any) -> bool:
+    """Whether HEAD is answered by anything but GET's handler: by a handler of its own, or by 405."""
+    actions = getattr(view, "actions", None) or {}
+    is_refused = "head" not in view.cls.http_method_names
+    return is_refused or hasattr(view.cls, "head") or actions.get("head") != actions.get("get", actions.get("head"))
 
 
 def given(view: Any, name: str) -> Iterable[Any]:
     """An attribute of a view's class, or what `as_view` was given in its place."""
-    found: Iterable[Any] = view.initkwargs.get(name, getattr(view.cls, name))
+    found: Iterable[Any] = getattr(view, "initkwargs", {}).get(name, getattr(view.cls, name))
     return found
 
 
