@@ -34,12 +34,13 @@ WRITES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|REPLACE|INTO)\b", re.IGNOR
 RUNS_CODE = re.compile(rf"(?:\A|;){COMMENT.pattern}(?:CALL|DO|EXEC(?:UTE)?)\b", re.IGNORECASE | re.DOTALL)
 DELETES = re.compile(r"\b(?:DELETE|TRUNCATE|DROP|MERGE|REPLACE)\b", re.IGNORECASE)
 
+GAP = r"(?:\s|/\*.*?\*/|--[^\n]*\n)+"
 TARGET = re.compile(  # what a statement writes to, by its last name
-    r"""\b(?:INSERT\s+(?:OR\s+\w+\s+|IGNORE\s+)?INTO|REPLACE\s+INTO|MERGE\s+INTO|DELETE\s+FROM|COPY|TRUNCATE(?:\s+TABLE)?
-    |(?:DROP|ALTER)\s+TABLE(?:\s+IF\s+EXISTS)?
-    |(?<!\bDO\s)(?<!\bFOR\s)UPDATE(?:\s+OR\s+\w+)?)
-    \s+(?:ONLY\s+)?(?:["`\[]?\w+["`\]]?\s*\.\s*)*["`\[]?(\w+)""",
-    re.IGNORECASE | re.VERBOSE,
+    rf"""\b(?:INSERT{GAP}(?:OR{GAP}\w+{GAP}|IGNORE{GAP})?INTO|(?:REPLACE|MERGE){GAP}INTO|DELETE{GAP}FROM|COPY
+    |TRUNCATE(?:{GAP}TABLE)?|(?:DROP|ALTER){GAP}TABLE(?:{GAP}IF{GAP}EXISTS)?
+    |(?<!\bDO\s)(?<!\bFOR\s)UPDATE(?:{GAP}OR{GAP}\w+)?)
+    {GAP}(?:ONLY{GAP})?(?:["`\[]?\w+["`\]]?\s*\.\s*)*["`\[]?(\w+)""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 
 LONG = 10_000  # Characters of a statement that is not worth remembering: a bulk insert with its rows in it.

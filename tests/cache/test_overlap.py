@@ -205,7 +205,7 @@ def pass_by() -> Record:
     [(in_transaction, False), (in_transaction, True), (in_autocommit, False), (with_rows, False)],
     ids=["transaction", "transaction, asked between", "autocommit", "rows"],
 )
-@pytest.mark.parametrize("order", orders(WRITER), ids=" ".join)
+@pytest.mark.parametrize("order", list(orders(WRITER)), ids=" ".join)
 def test_after_the_move_nobody_is_given_old_rows(
     order: tuple[str, ...], write: Callable[[], None], is_asked_between: bool
 ) -> None:
@@ -222,7 +222,7 @@ def test_after_the_move_nobody_is_given_old_rows(
     assert said(fresh_answer()) == "hit"
 
 
-@pytest.mark.parametrize("order", orders(("write", "roll back")), ids=" ".join)
+@pytest.mark.parametrize("order", list(orders(("write", "roll back"))), ids=" ".join)
 def test_what_is_rolled_back_is_never_seen(order: tuple[str, ...]) -> None:
     STEPS.hold("before reading", "after reading", "written")
     for _ in taking(order, Side(fresh_answer), Side(taken_back)):
