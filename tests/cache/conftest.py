@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.cache import caches
 from django.db import connection
 from django.test import override_settings
 
@@ -27,6 +28,7 @@ def store(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[St
     with caching(request.param, request):
         found = get_store("default", settings.BATCHAPI["CACHE_SIZE"])
         assert found is not None
+        caches["default"].clear()  # What is only outdated would be told as stale.
         found.renew()
         yield found
 
