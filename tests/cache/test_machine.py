@@ -30,7 +30,7 @@ from tests.cache.machine.views import Now
 from tests.cache.machine.writer import PLACES
 from tests.store.server import Server, server
 
-STEPS = 20  # of one example
+STEPS = 16  # of one example
 
 readers = st.sampled_from(["nobody", *(f"{name}-{way}" for name in CALLERS for way in ("session", "token"))])
 wishes = st.lists(st.sampled_from(REQUESTS), min_size=1, max_size=4, unique_by=str)
