@@ -159,6 +159,9 @@ class Board:
         Whoever comes first looks all of the wave up, and answers for those that need nothing else.
         """
         self.look_up(trying)
+        assert trying.node is not None
+        if self.recollection.may_wait(trying) and may_throttle(view_of(trying.node.members[0])):
+            self.together.turnstile.wait(trying.place)  # With a claim it must not wait behind one who waits for it.
         return self.prepare(trying)
 
     def look_up(self, trying: Attempt) -> None:

@@ -51,6 +51,13 @@ def hold() -> None:
     Flight.may_end.clear()
 
 
+def wait_until(is_so: Callable[[], bool]) -> bool:
+    end = time.monotonic() + LONG
+    while not is_so() and time.monotonic() < end:
+        time.sleep(0.01)
+    return is_so()
+
+
 def wait_for_the_others() -> None:
     """Time for others to come to the claim. Were this too short, they would find the answer: a hit as well."""
     time.sleep(0.2)
@@ -172,6 +179,23 @@ def test_batches_that_ask_in_opposite_order_do_not_wait_for_each_other(kind: str
         statuses = [[record["status"] for record in answer.result(LONG)] for answer in answers]
     assert statuses == [[200, 200]] * 4
     assert (RAN["a"], RAN["b"]) == (1, 1)
+    assert time.monotonic() - begun < 9, "they went on only when their time was over"
+
+
+def test_nor_where_they_wait_for_their_turn_at_a_throttle_as_well() -> None:
+    """Who has claimed the second question must not wait behind one who waits for the first."""
+    hold()
+    Flight.status = 503
+    begun = time.monotonic()
+    urls = [f"/api/throttled/{name}/" for name in "abcd"]
+    with at_once() as asking:
+        holders = [asking(url) for url in urls]
+        assert wait_until(lambda: all(RAN[name] for name in "abcd"))
+        others = [asking(*order) for order in (urls, urls[::-1], urls, urls[::-1])]
+        time.sleep(0.6)  # More lanes of theirs have opened.
+        Flight.may_end.set()
+        statuses = [[record["status"] for record in answer.result(LONG)] for answer in (*holders, *others)]
+    assert statuses == [[503]] * 4 + [[503] * 4] * 4
     assert time.monotonic() - begun < 9, "they went on only when their time was over"
 
 

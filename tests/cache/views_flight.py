@@ -12,6 +12,7 @@ from django.urls import include, path
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
 
 from batchapi import batch_policy, batchable
 from tests.cache.views import RAN, Counted
@@ -70,6 +71,18 @@ class Named(Flying):
     pass
 
 
+class Unlimited(BaseThrottle):
+    """Lets everybody through, each in turn."""
+
+    def allow_request(self, request: Request, view: object) -> bool:
+        return True
+
+
+@batch_policy(public=True)
+class Throttled(Flying):
+    throttle_classes = (Unlimited,)
+
+
 @batchable
 @batch_policy(cache="async")
 async def waiting(request: HttpRequest, name: str) -> HttpResponse:
@@ -83,6 +96,7 @@ async def waiting(request: HttpRequest, name: str) -> HttpResponse:
 urlpatterns = [
     path("api/public/<str:name>/", Public.as_view()),
     path("api/named/<str:name>/", Named.as_view()),
+    path("api/throttled/<str:name>/", Throttled.as_view()),
     path("api/async/<str:name>/", waiting),
     path("api/batch/", include("batchapi.urls")),
 ]
