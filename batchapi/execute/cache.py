@@ -133,6 +133,8 @@ class Recollection:
 
     def find_candidates(self) -> dict[int, Candidate]:
         """The sub-requests that may be answered from the store, or kept in it."""
+        if not self.cache.is_open():  # By now the cookies of all waves before this one count.
+            return {}
         self.cache.identities.enter_wave()
         candidates = {}
         for place, request in self.requests.items():
