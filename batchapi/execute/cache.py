@@ -26,7 +26,7 @@ from batchapi.store import Entry, Found, Snapshot, Store
 from batchapi.store.tags import alias_tag, route_tag, table_tag, user_tag
 
 POLLS = (0.01, 0.02, 0.05)  # Seconds between looks at what another process is computing; the last one repeats.
-LATE = 0.01  # Seconds after which it is worth another look whether an answer is there by now.
+LATE = 0.001  # Seconds after which it is worth another look whether an answer is there by now.
 logger = logging.getLogger("batchapi.cache")
 
 
