@@ -158,12 +158,23 @@ class Board:
 
         Whoever comes first looks all of the wave up, and answers for those that need nothing else.
         """
-        recollection = self.recollection
-        if recollection.read(trying) and (givable := recollection.givable()):
+        self.look_up(trying)
+        assert trying.node is not None
+        if self.recollection.may_wait(trying) and may_throttle(view_of(trying.node.members[0])):
+            self.together.turnstile.wait(trying.place)  # With a claim it must not wait behind one who waits for it.
+        return self.prepare(trying)
+
+    def look_up(self, trying: Attempt) -> None:
+        """See `recall`: what asks the database who is asking."""
+        if self.recollection.read(trying) and (givable := self.recollection.givable()):
             with self.lock:
                 ended = self.give(givable)
             self.tell(ended)
-        return recollection.prepare(trying)
+
+    def prepare(self, trying: Attempt) -> Known | None:
+        """See `recall`: what may wait for another process, and asks no database."""
+        assert trying.node is not None
+        return self.recollection.prepare(trying, seconds=self.run.seconds_for(trying.node.members[0]))
 
     def give(self, givable: frozenset[int]) -> list[Ended]:
         """Answer for nodes that may start, from what is known."""

@@ -9,7 +9,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from math import floor
 from threading import Lock
-from time import sleep
+from time import monotonic, sleep
 from typing import cast
 
 from batchapi.batch import Node, SubRequest, SubResponse
@@ -26,6 +26,7 @@ from batchapi.store import Entry, Found, Snapshot, Store
 from batchapi.store.tags import alias_tag, route_tag, table_tag, user_tag
 
 POLLS = (0.01, 0.02, 0.05)  # Seconds between looks at what another process is computing; the last one repeats.
+LATE = 0.001  # Seconds after which it is worth another look whether an answer is there by now.
 logger = logging.getLogger("batchapi.cache")
 
 
@@ -132,6 +133,8 @@ class Recollection:
 
     def find_candidates(self) -> dict[int, Candidate]:
         """The sub-requests that may be answered from the store, or kept in it."""
+        if not self.cache.is_open():  # By now the cookies of all waves before this one count.
+            return {}
         self.cache.identities.enter_wave()
         candidates = {}
         for place, request in self.requests.items():
@@ -168,35 +171,54 @@ class Recollection:
             if candidate.known is not None and not candidate.known.runs_checks and not candidate.request.depends_on
         )
 
-    def prepare(self, trying: Attempt) -> Known | None:
-        """The answer of a place, if it is known; else have its view leave a trace. May wait for another process."""
+    def may_wait(self, trying: Attempt) -> bool:
+        """Whether `prepare` may wait for another process."""
+        candidate = self.candidates.get(trying.place)
+        return candidate is not None and candidate.known is None and candidate.is_claimed
+
+    def prepare(self, trying: Attempt, *, seconds: float) -> Known | None:
+        """The answer of a place, if it is known; else have its view leave a trace.
+
+        May wait for another process, for as many seconds as its view may take. Raises AttemptOver after that.
+        """
         candidate = self.candidates.get(trying.place)
         if candidate is None or self.is_closed:
             return None
         trying.footprint = Footprint(tells_who=candidate.identity.is_checked)
-        if candidate.known is None and candidate.is_claimed and candidate.wish.may_read:
-            self.claim(candidate, trying)
+        if self.may_wait(trying) and candidate.wish.may_read:
+            self.claim(candidate, trying, seconds=seconds)
         return candidate.known
 
-    def claim(self, candidate: Candidate, trying: Attempt) -> None:
+    def claim(self, candidate: Candidate, trying: Attempt, *, seconds: float) -> None:
         """Be the one that computes an answer, or wait until another one has. Raises AttemptOver if that takes too long.
 
         A claim is only held while its view runs, so two batches never wait for each other.
         """
         store, polls = self.cache.store, iter(POLLS)
         key = candidate.identity.key
-        pause = 0.0
+        pause, begun = 0.0, monotonic()
         while (token := store.claim(key, seconds=min(trying.remaining(), 60.0) + 1.0)) is None:
             pause = next(polls, pause)
             if trying.remaining() <= pause:
                 raise AttemptOver
+            if monotonic() - begun + pause >= seconds:
+                trying.limit = f"the {seconds:g} seconds it had"
+                raise AttemptOver
             sleep(pause)
             trying.stop_if_overtaken()
-            _, [candidate.found] = store.read([(key, candidate.identity.text)])
-            candidate.known = self.known_by(candidate)
-            if candidate.known:
+            if self.look_again(candidate):
                 return
+        assert self.snapshot is not None
+        if monotonic() - self.snapshot.taken_at > LATE and self.look_again(candidate):
+            store.release(key, token)  # Somebody has computed it since we first looked.
+            return
         candidate.token = token
+
+    def look_again(self, candidate: Candidate) -> bool:
+        """Whether the answer is known by now."""
+        _, [candidate.found] = self.cache.store.read([(candidate.identity.key, candidate.identity.text)])
+        candidate.known = self.known_by(candidate)
+        return candidate.known is not None
 
     # -- after them
 

@@ -72,7 +72,10 @@ async def work_async(board: Board, lane: Lane, trying: Attempt) -> None:
     trying.interrupt = partial(loop.call_soon_threadsafe, task.cancel)
     responses: list[SubResponse] | None = None
     try:
-        known = await sync_to_async(board.recall)(trying)
+        await sync_to_async(board.look_up)(trying)
+        # Who waits on the lane's thread would keep the views that others wait for from going on.
+        may_wait = board.recollection.may_wait(trying)
+        known = await sync_to_async(board.prepare, thread_sensitive=not may_wait)(trying)
         request = await sync_to_async(board.run.prepare)(node.members[0])
         if known:
             gate.known.set(known)
