@@ -94,13 +94,14 @@ def note_write(cursor: Any, connection: BaseDatabaseWrapper, tables: frozenset[s
     One that returns rows SQLite commits when the last of them is read, so it is told when its cursor is closed, or
     thrown away; before that by the next statement, which may be too early.
     """
-    has_rows = connection.vendor == "sqlite" and cursor.description and not uncommitted.is_in_transaction(connection)
+    driver = cursor.cursor
+    has_rows = connection.vendor == "sqlite" and driver.description and not uncommitted.is_in_transaction(connection)
     if has_rows:
         uncommitted.tell_if_committed(connection)  # Of a statement before, whose rows have been read by now.
     uncommitted.note(connection, tables)
     if has_rows:
         finish = weakref.finalize(cursor, finish_write, connection, tables)
-        vars(cursor)["close"] = partial(close_cursor, cursor.cursor, finish)  # Not of the cursor: that would be a loop.
+        vars(cursor)["close"] = partial(close_cursor, driver, finish)  # Not of ours: that would be a loop.
     else:
         uncommitted.tell_if_committed(connection)
 

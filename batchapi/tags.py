@@ -43,12 +43,22 @@ TARGET = re.compile(  # what a statement writes to, by its last name
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 
+INSERT = re.compile(r"\s*INSERT\s+INTO\s[^()]+\([^()]*\)\s*VALUES\b", re.IGNORECASE)  # up to its rows
+
 LONG = 10_000  # Characters of a statement that is not worth remembering: a bulk insert with its rows in it.
 
 
 def look_at(sql: str) -> tuple[frozenset[str], bool]:
     """The tables that a statement names, and whether it may write them; remembered for statements that come again."""
+    if len(sql) >= LONG:
+        sql = without_rows(sql)
     return touched(sql) if len(sql) < LONG else touched.__wrapped__(sql)
+
+
+def without_rows(sql: str) -> str:
+    """A statement; of an INSERT with VALUES, which writes its own table only, no more than what names that."""
+    insert = INSERT.match(sql)
+    return insert[0] if insert and not MORE.search(sql) else sql
 
 
 @lru_cache(maxsize=4096)

@@ -112,6 +112,27 @@ def test_what_reads_takes_nothing_with_it() -> None:
     assert tags.touched("SELECT replace(username, 'a', 'b') FROM auth_user") == ({"auth_user"}, False)
 
 
+ROWS = ", ".join(["('auth_user', %s)"] * 1000)
+HEAD = f'INSERT INTO "{MESSAGE}" ("content", "role") VALUES'
+
+
+@pytest.mark.parametrize(
+    ("sql", "tables"),
+    [
+        (f"{HEAD} {ROWS}", {MESSAGE}),
+        (f"{HEAD} {ROWS} ON CONFLICT DO NOTHING RETURNING id;", {MESSAGE}),
+        (f"{HEAD} {ROWS}; DELETE FROM {SESSION}", WITH_USER),
+        (f"WITH gone AS (DELETE FROM {SESSION} RETURNING 1) {HEAD} {ROWS}", WITH_USER),
+        (f"INSERT OR REPLACE INTO {SESSION} (title, key) VALUES {ROWS}", WITH_USER),
+        (f"INSERT INTO of_somebody_else (a, b) VALUES {ROWS}", EVERYTHING),
+    ],
+)
+def test_of_a_long_insert_only_the_beginning_counts(sql: str, tables: set[str]) -> None:
+    """Its rows name nothing that it writes, and there may be megabytes of them."""
+    assert len(sql) > tags.LONG
+    assert tags.look_at(sql) == (tables, True)
+
+
 @contextmanager
 def observed() -> Iterator[list[tuple[frozenset[str], bool]]]:
     """Every statement of this context, as the package sees it."""

@@ -21,6 +21,7 @@ from batchapi.execute.stack import Stack
 from batchapi.execute.threads import pool
 from batchapi.execute.work import work
 from batchapi.signals import batch_finished, batch_started
+from batchapi.uncommitted import is_in_transaction
 
 
 def execute_plan(
@@ -35,7 +36,8 @@ def execute_plan(
     is_held = any(is_callers(connection) for connection in connections.all(initialized_only=True))
     has_lanes = not (is_held or stack.is_on_callers_thread)
     run = Run(plan, stack, limits=limits)
-    cache = stack.cache if has_lanes else None  # In a caller's transaction nobody knows how old its rows are.
+    is_inside = is_held or any(map(is_in_transaction, connections.all(initialized_only=True)))  # by raw SQL
+    cache = stack.cache if has_lanes and not is_inside else None  # There, nobody knows how old its rows are.
     board = Board(plan, run, limits=limits, is_enforced=not is_held, has_lanes=has_lanes, cache=cache)
     if not has_lanes:
         yield from run_here(board, is_timed=not is_held)

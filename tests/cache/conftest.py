@@ -29,6 +29,9 @@ KINDS = ["redis"] if connection.vendor == "postgresql" else ["redis", "locmem"]
 @pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[Store]:
     """A store with nothing in it, and caching switched on."""
+    if request.param == "redis":
+        with Redis.from_url(request.getfixturevalue("redis_url")) as client:
+            client.flushall()
     with caching(request.param, request):
         found = get_store("default", settings.BATCHAPI["CACHE_SIZE"])
         assert found is not None

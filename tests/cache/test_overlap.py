@@ -27,12 +27,16 @@ READER = ("note", "read", "keep")
 WRITER = ("write", "commit", "move", "return")
 
 
-def orders(writer: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def orders(writer: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Every way in which the steps of both can follow each other."""
-    steps = len(READER) + len(writer)
-    for places in combinations(range(steps), len(READER)):
-        left, right = iter(READER), iter(writer)
-        yield tuple(next(left if place in places else right) for place in range(steps))
+    steps = range(len(READER) + len(writer))
+    return [woven(frozenset(places), steps, writer) for places in combinations(steps, len(READER))]
+
+
+def woven(places: frozenset[int], steps: range, writer: tuple[str, ...]) -> tuple[str, ...]:
+    """The reader's steps in these places, the writer's in the others."""
+    left, right = iter(READER), iter(writer)
+    return tuple(next(left if place in places else right) for place in steps)
 
 
 class Steps:

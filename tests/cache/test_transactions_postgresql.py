@@ -17,11 +17,8 @@ from rest_framework.views import APIView
 
 from tests.cache.asking import ask
 from tests.cache.relay import Relay, relay
+from tests.cache.telling import GROUPS, RENAME, USERS, Told
 from tests.cache.world import execute
-
-Told = list[set[str]]
-GROUPS, USERS = {"auth_group"}, {"auth_user"}
-RENAME = "UPDATE auth_group SET name = 'renamed'"
 
 
 class Rename(APIView):
