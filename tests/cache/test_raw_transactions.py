@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User
 from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from django.db.utils import IntegrityError, OperationalError
 
@@ -17,6 +16,13 @@ from tests.cache.telling import GROUPS, RENAME, USERS, Told, taken_back
 from tests.cache.world import execute
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_open(transactional_db: None) -> Iterator[None]:
+    """A test that fails leaves the others alone."""
+    yield
+    connection.close()
 
 
 @pytest.fixture
