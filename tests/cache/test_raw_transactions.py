@@ -18,6 +18,13 @@ from tests.cache.world import execute
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
 
+@pytest.fixture(autouse=True)
+def _nothing_stays_open(transactional_db: None) -> Iterator[None]:
+    """A test that fails leaves the others alone."""
+    yield
+    connection.close()
+
+
 @pytest.fixture
 def _manual(transactional_db: None) -> Iterator[None]:
     """Autocommit is off for the test."""
