@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import django
 
 from benchmarks.measure import Pair, compare
-from tests.servers import NoServer, postgres_server
+from tests.servers import NoServer, postgres_server, redis_server
 
 HELP = """\
 Measures what docs and README claim, on this machine, and prints two tables.
@@ -38,6 +38,8 @@ def main() -> None:
             if args.only in name:
                 print(show(name, measure()), flush=True)
         show_waits(sqlite_url, rounds=min(args.rounds, WAITING_ROUNDS), only=args.only)
+        if args.only in "G5 G10 kept chat":
+            show_kept(sqlite_url, rounds=args.rounds)
 
 
 def rows(rounds: int) -> Iterator[tuple[str, Callable[[], Pair]]]:
@@ -76,6 +78,23 @@ def show_waits(sqlite_url: str, *, rounds: int, only: str) -> None:
     for name, environment in databases(sqlite_url):
         command = [sys.executable, "-m", "benchmarks.waits", name, f"--rounds={rounds}", f"--only={only}"]
         subprocess.run(command, env={**os.environ, **environment}, check=True)
+
+
+def show_kept(sqlite_url: str, *, rounds: int) -> None:
+    """The third and fourth table, with a Redis of their own."""
+    from benchmarks.kept import HEADER, MIX_HEADER
+
+    with redis_server() as redis_url:
+        tables = (HEADER, [f"--rounds={rounds}"], "benchmarks.settings"), (MIX_HEADER, ["--mix"], "project.settings")
+        for header, arguments, settings in tables:
+            print(f"\n{header}", flush=True)
+            for name, environment in databases(sqlite_url):
+                if "pool" in name:
+                    continue
+                more = {"REDIS_URL": redis_url, "DJANGO_SETTINGS_MODULE": settings, "ALLOWED_HOSTS": "testserver"}
+                command = [sys.executable, "-m", "benchmarks.kept", f"{name}, Redis", *arguments]
+                variables = {**os.environ, **environment, **more, "LOG_LEVEL": "WARNING"}
+                subprocess.run(command, env=variables, check=True)
 
 
 def databases(sqlite_url: str) -> Iterator[tuple[str, dict[str, str]]]:

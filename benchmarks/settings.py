@@ -1,8 +1,9 @@
 """A start-project around the benchmark's own views: the database of DATABASE_URL, the default middleware, DEBUG off."""
 
+import os
 from pathlib import Path
 
-from project.stores import read_database
+from project.stores import read_caches, read_database
 
 SECRET_KEY = "not-a-secret: this project serves nobody"
 DEBUG = False
@@ -11,7 +12,8 @@ ROOT_URLCONF = "benchmarks.urls"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASES = {"default": read_database(Path("unused.sqlite3"))}
-BATCHAPI = {"MAX_BATCH_SIZE": 1000}
+CACHES = read_caches(os.environ.get("REDIS_URL", ""))
+BATCHAPI = {"MAX_BATCH_SIZE": 1000, "ENABLE_CACHING": False}  # What is kept has rows of its own.
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -4,8 +4,13 @@ import threading
 import time
 from typing import ClassVar
 
+from django.contrib.auth.models import Group
 from django.db import connection
 from django.urls import include, path
+from rest_framework import serializers
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.generics import RetrieveAPIView
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -46,7 +51,23 @@ class Asking(Waiting):
         return super().get(request, ms, number)
 
 
+class GroupSerializer(serializers.ModelSerializer[Group]):
+    class Meta:
+        model = Group
+        fields = ("id", "name")
+
+
+class OneGroup(RetrieveAPIView[Group]):
+    """A row, for whoever is logged in."""
+
+    permission_classes = (IsAuthenticated,)
+    authentication_classes = (SessionAuthentication,)
+    queryset = Group.objects.all()
+    serializer_class = GroupSerializer
+
+
 urlpatterns = [
+    path("api/groups/<int:pk>/", OneGroup.as_view(), name="group"),
     path("api/waiting/<int:ms>/<int:number>/", Waiting.as_view(), name="waiting"),
     path("api/asking/<int:ms>/<int:number>/", Asking.as_view(), name="asking"),
     path("api/trivial/<int:number>/", Trivial.as_view(), name="trivial"),
