@@ -54,7 +54,7 @@ def process(*, pause: float, deadline: float = 25.0) -> Iterator["subprocess.Pop
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.cache.settings_process",
         "CACHE_URL": settings.CACHES["default"]["LOCATION"],
-        "CACHE_PREFIX": settings.CACHES["default"]["KEY_PREFIX"],
+        "CACHE_PREFIX": settings.CACHES["default"].get("KEY_PREFIX", ""),
         "DATABASE_NAME": str(connection.settings_dict["NAME"]),
         "DEADLINE": str(deadline),
         "COVERAGE_PROCESS_CONFIG": "",
