@@ -50,6 +50,7 @@ def patient(store: Store | None) -> RedisStore:
     assert isinstance(store, RedisStore)
     store.link.timeout = 5.0
     store.link.start()
+    store.read([])  # Of several that come first at once, each would make an epoch.
     return store
 
 
