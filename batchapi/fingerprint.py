@@ -8,7 +8,8 @@ from batchapi.batch import SubRequest
 IGNORED = frozenset(
     {
         *("user-agent", "referer", "traceparent", "tracestate", "baggage", "x-request-id", "x-correlation-id"),
-        *("x-amzn-trace-id", "x-cloud-trace-context", "cf-ray", "sentry-trace", "b3"),
+        *("x-amzn-trace-id", "x-cloud-trace-context", "cf-ray", "sentry-trace", "b3", "x-b3-traceid", "x-b3-spanid"),
+        *("x-request-start", "x-datadog-trace-id", "x-datadog-parent-id", "x-amz-cf-id", "x-azure-ref", "x-vercel-id"),
     }
 )
 

@@ -9,7 +9,7 @@ from batchapi import uncommitted
 from batchapi.conf import get_settings
 from batchapi.store import EVERYTHING, get_store
 from batchapi.store.tags import table_tag
-from batchapi.tags import known_tables
+from batchapi.tags import known_tables, words_of
 
 
 def outdate(tables: frozenset[str]) -> None:
@@ -53,4 +53,4 @@ def tables_of(given: type[Model] | str) -> frozenset[str]:
         raise ValueError(
             f"{given!r} is no model and no table of this project; name a model class, 'app.Model' or a db_table."
         )
-    return frozenset(model._meta.db_table.lower() for model in models)
+    return frozenset[str]().union(*map(words_of, models))

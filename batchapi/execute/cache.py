@@ -27,6 +27,7 @@ from batchapi.store.tags import alias_tag, route_tag, table_tag, user_tag
 
 POLLS = (0.01, 0.02, 0.05)  # Seconds between looks at what another process is computing; the last one repeats.
 LATE = 0.001  # Seconds after which it is worth another look whether an answer is there by now.
+LONGEST_CLAIM = 60.0  # seconds
 logger = logging.getLogger("batchapi.cache")
 
 
@@ -197,7 +198,7 @@ class Recollection:
         store, polls = self.cache.store, iter(POLLS)
         key = candidate.identity.key
         pause, begun = 0.0, monotonic()
-        while (token := store.claim(key, seconds=min(trying.remaining(), 60.0) + 1.0)) is None:
+        while (token := store.claim(key, seconds=min(trying.remaining(), seconds, LONGEST_CLAIM) + 1.0)) is None:
             pause = next(polls, pause)
             if trying.remaining() <= pause:
                 raise AttemptOver
@@ -211,8 +212,10 @@ class Recollection:
         assert self.snapshot is not None
         if monotonic() - self.snapshot.taken_at > LATE and self.look_again(candidate):
             store.release(key, token)  # Somebody has computed it since we first looked.
-            return
-        candidate.token = token
+        elif pause:  # Whoever we waited for has left nothing: others would wait in vain as well, one after the other.
+            store.release(key, token)
+        else:
+            candidate.token = token
 
     def look_again(self, candidate: Candidate) -> bool:
         """Whether the answer is known by now."""

@@ -9,11 +9,12 @@ from dataclasses import replace
 
 from batchapi.batch import Handler, SubRequest, SubResponse
 from batchapi.execute import gate
+from batchapi.execute.kept import mark
 from batchapi.execute.twins import is_plain, may_throttle
 from batchapi.fingerprint import question, unseen_names
 
 AsyncHandler = Callable[[SubRequest], Awaitable[SubResponse]]
-CACHE_STATUS, COLLAPSED = "Cache-Status", "batchapi; fwd=miss; collapsed"  # RFC 9211, section 2.4
+COLLAPSED = "fwd=miss; collapsed"  # RFC 9211, section 2.4
 
 
 class Duplicates:
@@ -80,14 +81,8 @@ def is_comparable(request: SubRequest) -> bool:
 
 
 def copy_for(request: SubRequest, answer: SubResponse) -> SubResponse:
-    """An answer, for another who asked the same; marked.
-
-    What the view said of caches behind it stays in front (RFC 9211, section 2).
-    """
-    said = [value for name, value in answer.headers if name.lower() == CACHE_STATUS.lower()]
-    others = [header for header in answer.headers if header[0].lower() != CACHE_STATUS.lower()]
-    mark = CACHE_STATUS, ", ".join([*said, COLLAPSED])
-    return replace(answer, request=request, headers=(*others, mark))
+    """An answer, for another who asked the same; marked."""
+    return replace(mark(answer, COLLAPSED), request=request)
 
 
 def view_of(request: SubRequest) -> object:

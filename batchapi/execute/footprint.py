@@ -14,6 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from batchapi.reading import binds_time, read_tables
+from batchapi.tags import words_of
 
 
 class Footprint:
@@ -68,5 +69,5 @@ class Footprint:
 
 @cache
 def models_by_table() -> dict[str, type[Model]]:
-    """The model of each table, by its lower-case name."""
-    return {model._meta.db_table.lower(): model for model in apps.get_models(include_auto_created=True)}
+    """The model of each table, by the words of its name as `tags` has them."""
+    return {word: model for model in apps.get_models(include_auto_created=True) for word in words_of(model)}

@@ -3,6 +3,7 @@
 It holds credentials, and under some servers the environment of the process; so that part is kept as an HMAC.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from hashlib import blake2b
@@ -32,8 +33,11 @@ SERVER_ROOMS = (  # What servers and tracers put into the environ for themselves
 )
 TOLD_APART = frozenset({"session", "user", "auser", "_messages"})  # attributes: by who is asking
 FORCED = frozenset({"_force_auth_user", "_force_auth_token", "_dont_enforce_csrf_checks"})
-PLACE = ("HTTP_HOST", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_PORT")
-PLACE_OF_SERVER = ("SERVER_NAME", "SERVER_PORT", "SCRIPT_NAME", "wsgi.url_scheme")
+OF_CALLER = re.compile(  # Variables that tell callers apart, and browsers, but not what they may be told.
+    r"REMOTE_\w+|AUTH_TYPE|SSL_\w+|HTTP_(?:AUTHORIZATION|PROXY_AUTHORIZATION|COOKIE|X_CSRFTOKEN|ORIGIN|DNT|VIA|FORWARDED"
+    r"|X_FORWARDED_FOR|X_REAL_IP|X_CLIENT_IP|TRUE_CLIENT_IP|CF_CONNECTING_IP|X_CLUSTER_CLIENT_IP|X_REQUESTED_WITH"
+    r"|SEC_\w+|CONNECTION|KEEP_ALIVE|CACHE_CONTROL|PRAGMA|UPGRADE_INSECURE_REQUESTS)"
+)
 SEEN_BY_ALL = frozenset({"accept", "accept-language", "content-type", "host", "prefer", "priority"})
 
 
@@ -117,18 +121,21 @@ class Identities:
 
         Raises IndescribableError where WSGI middleware has put something into the environ that cannot be described.
         """
-        environ = {
+        return f"{describe(self.environ)}{self.setting}"
+
+    @cached_property
+    def environ(self) -> dict[str, Any]:
+        """The variables that a view can see, but for those that count for nobody."""
+        return {
             name: value
             for name, value in self.parent.environ.items()
             if name not in self.unseen and name not in SERVER_NAMES and not name.startswith(SERVER_ROOMS)
         }
-        return f"{describe(environ)}{self.setting}"
 
     @cached_property
     def place(self) -> str:
         """What is left of the surroundings for whom it does not matter who is asking."""
-        names = (*PLACE, *PLACE_OF_SERVER, *map(cgi_name, self.allowed))
-        environ = {name: self.parent.environ[name] for name in names if name in self.parent.environ}
+        environ = {name: value for name, value in self.environ.items() if not OF_CALLER.fullmatch(name)}
         language = self.parent.cookies.get(settings.LANGUAGE_COOKIE_NAME)
         return seal(f"{describe([environ, language, self.parent.origin()])}{self.setting}")
 

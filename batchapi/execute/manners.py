@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from django.views import View
 from rest_framework import authentication, permissions
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSetMixin
@@ -18,7 +19,7 @@ LOOK_UPS = (  # Authenticators that find out by credentials alone, and that a ba
 STEPS = ("authenticate", "authenticate_credentials", "enforce_csrf")
 HOOKS = (
     *("dispatch", "initialize_request", "initial", "perform_authentication", "get_authenticators"),
-    *("check_permissions", "get_permissions"),
+    *("setup", "check_permissions", "get_permissions", "determine_version", "perform_content_negotiation"),
 )
 
 
@@ -37,12 +38,12 @@ class Manners(NamedTuple):
 def manners_of(view: Any) -> Manners | None:
     """The manners of a view; None if it may not be answered for at all.
 
-    That is where it has checks that nobody could run without it: throttles, or authenticators of its own.
+    That is where it has checks that nobody could run without it: throttles, authenticators, a decorator's.
     """
     view_class = getattr(view, "cls", None)
     is_drf = isinstance(view_class, type) and issubclass(view_class, APIView)
     if not is_drf:
-        return Manners(None, False, False, True, is_opaque=True, has_checks=False)
+        return Manners(None, False, False, True, is_opaque=True, has_checks=False) if is_bare(view) else None
     classes = tuple(given(view, "authentication_classes"))
     is_known = all(map(is_look_up, classes)) and is_untouched(view_class, ["get_authenticators"])
     allowed = list(flatten(given(view, "permission_classes")))
@@ -66,6 +67,14 @@ def manners_of(view: Any) -> Manners | None:
         is_opaque=False,
         has_checks=True,
     )
+
+
+def is_bare(view: Any) -> bool:
+    """Whether a view of Django's has nothing around it that might let people in or not, by a rule of its own."""
+    view_class = getattr(view, "view_class", None)
+    if view_class is None:
+        return not hasattr(view, "__wrapped__")
+    return view_class.dispatch is View.dispatch and view_class.setup is View.setup
 
 
 def has_own_head(view: Any) -> bool:

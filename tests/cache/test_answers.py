@@ -150,3 +150,17 @@ def test_a_kept_answer_does_not_help_one_whose_dependency_failed() -> None:
     fails = {"method": "POST", "url": "/api/nothing/", "id": "fails"}
     _, record = ask(fails, {"url": "/api/names/", "dependsOn": ["fails"]})
     assert record["status"] == 424
+
+
+def test_what_is_public_is_told_apart_by_headers_that_do_not_say_who_asks() -> None:
+    for tenant in ("a", "b", "a"):
+        [record] = ask("/api/tenant/", **{"X-Tenant": tenant})
+        assert record["body"][0] == tenant
+    assert RAN["Tenant"] == 2
+
+
+@pytest.mark.parametrize(("url", "refusal"), [("/api/set-up/", 403), ("/api/decorated/", 302)])
+def test_what_refuses_before_the_handler_refuses_hits_too(url: str, refusal: int) -> None:
+    assert [record["status"] for _ in range(2) for record in ask(url)] == [200, 200]
+    Switch.is_on = False
+    assert ask(url)[0]["status"] == refusal

@@ -120,6 +120,22 @@ def test_who_waited_for_one_that_failed_asks_the_view(url: str, status: int) -> 
 
 
 @in_redis
+def test_those_who_waited_in_vain_do_not_wait_for_each_other() -> None:
+    """A view whose answers can never be kept would run one at a time, in all processes."""
+    hold()
+    Flight.pause = 1.0
+    with at_once() as asking:
+        answers = [asking("/api/public/a/?private")]
+        assert Flight.begun.wait(LONG)
+        answers += [asking("/api/public/a/?private") for _ in range(4)]
+        wait_for_the_others()
+        Flight.may_end.set()
+        assert [answer.result(LONG)[0]["status"] for answer in answers] == [200] * 5
+    assert RAN["a"] == 5
+    assert Flight.most > 1
+
+
+@in_redis
 def test_who_waited_for_an_answer_that_is_not_kept_asks_the_view() -> None:
     hold()
     with at_once() as asking:

@@ -3,7 +3,9 @@
 from collections import Counter
 from typing import Any, ClassVar
 
+from django.contrib.auth.decorators import user_passes_test
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import include, path
@@ -148,6 +150,30 @@ class PublicSwitched(Names):
     permission_classes = (Switch,)
 
 
+@batch_policy(public=True)
+class Tenant(Counted):
+    """Reads a header that the batch was sent with."""
+
+    def answer(self, request: Request) -> Response:
+        return Response([request.headers.get("X-Tenant"), Group.objects.count()])
+
+
+class SetUp(Names):
+    """Refuses before DRF has begun."""
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        if not Switch.is_on:
+            raise PermissionDenied
+        super().setup(request, *args, **kwargs)
+
+
+@batchable
+@user_passes_test(lambda _: Switch.is_on, login_url="/login/")
+def decorated(request: HttpRequest) -> HttpResponse:
+    RAN["decorated"] += 1
+    return JsonResponse({"groups": Group.objects.count()})
+
+
 class Fails(Counted):
     """Fails where it is told to from outside."""
 
@@ -198,6 +224,9 @@ urlpatterns = [
     path("api/public/", Public.as_view()),
     path("api/public-switched/", PublicSwitched.as_view()),
     path("api/fails/", Fails.as_view()),
+    path("api/tenant/", Tenant.as_view()),
+    path("api/set-up/", SetUp.as_view()),
+    path("api/decorated/", decorated),
     path("api/plain/", plain),
     path("api/waiting/", waiting),
     path("api/raw/", Raw.as_view()),

@@ -28,18 +28,24 @@ class Flight:
     meeting: ClassVar[Barrier | None] = None  # where they meet, to show that they run side by side
     status: ClassVar[int] = 200
     pause: ClassVar[float] = 0.0
+    running: ClassVar[int] = 0
+    most: ClassVar[int] = 0  # that ran at the same time
 
     @classmethod
     def start(cls) -> None:
         cls.begun, cls.may_end, cls.meeting, cls.status, cls.pause = Event(), Event(), None, 200, 0.0
         cls.may_end.set()
+        cls.running = cls.most = 0
 
     @classmethod
     def run(cls, name: str) -> int:
         RAN[name] += 1
         cls.begun.set()
         cls.may_end.wait(LONG)
+        cls.running += 1
+        cls.most = max(cls.most, cls.running)
         sleep(cls.pause)
+        cls.running -= 1
         if cls.meeting:
             try:
                 cls.meeting.wait(LONG / 4)

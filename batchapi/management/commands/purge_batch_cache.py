@@ -88,7 +88,10 @@ class Command(BaseCommand):
 
     def is_wanted(self, what: "Selection") -> bool:
         """Ask whoever called."""
-        return input(f"Forget {what}, in all processes? [y/N] ").strip().lower() in ("y", "yes")
+        try:
+            return input(f"Forget {what}, in all processes? [y/N] ").strip().lower() in ("y", "yes")
+        except EOFError:
+            raise CommandError("There is nobody to ask; say --no-input.") from None
 
     def tell(self, options: dict[str, Any], outcome: dict[str, Any]) -> None:
         """The outcome, as a sentence or as a line of JSON."""
