@@ -38,7 +38,7 @@ GAP = r"(?:\s|/\*.*?\*/|--[^\n]*\n)+"
 TARGET = re.compile(  # what a statement writes to, by its last name
     rf"""\b(?:INSERT{GAP}(?:OR{GAP}\w+{GAP}|IGNORE{GAP})?INTO|(?:REPLACE|MERGE){GAP}INTO|DELETE{GAP}FROM|COPY
     |TRUNCATE(?:{GAP}TABLE)?|(?:DROP|ALTER){GAP}TABLE(?:{GAP}IF{GAP}EXISTS)?
-    |(?<!\bDO\s)(?<!\bFOR\s)UPDATE(?:{GAP}OR{GAP}\w+)?)
+    |(?<!\bDO\s)(?<!\bFOR\s)(?<!\bTHEN\s)(?<!\bKEY\s)UPDATE(?:{GAP}OR{GAP}\w+)?)
     {GAP}(?:ONLY{GAP})?(?:["`\[]?\w+["`\]]?\s*\.\s*)*["`\[]?(\w+)""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )

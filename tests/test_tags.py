@@ -31,6 +31,8 @@ WITH_USER = {"auth_user", GROUPS, PERMITTED, "authtoken_token", "django_admin_lo
         (f"WITH gone AS (DELETE FROM {MESSAGE} RETURNING *) SELECT * FROM gone", {MESSAGE}, True),
         (f"SELECT * INTO new_table FROM {SESSION}", EVERYTHING, True),
         (f"DELETE FROM {SESSION} WHERE id IN (SELECT 1 FROM auth_user)", WITH_USER, True),
+        ("INSERT INTO auth_user (id) VALUES (1) ON DUPLICATE KEY UPDATE is_active = 1", {"auth_user"}, True),
+        ("MERGE INTO auth_user USING x ON true WHEN MATCHED THEN UPDATE SET is_active = true", WITH_USER, True),
         ("CALL refresh_all()", EVERYTHING, True),
         ("CALL purge('auth_user')", EVERYTHING, True),
         ("UPDATE active_users SET name = '' WHERE id IN (SELECT id FROM auth_user)", EVERYTHING, True),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
 from pytest_django import DjangoDbBlocker
@@ -17,5 +18,9 @@ def sqlite(django_db_blocker: DjangoDbBlocker) -> Iterator[BaseDatabaseWrapper]:
 
 @pytest.fixture(scope="session")
 def postgresql(postgres_url: str, django_db_blocker: DjangoDbBlocker) -> Iterator[BaseDatabaseWrapper]:
-    with django_db_blocker.unblock(), database(postgres_url) as connection:
+    """A database of our own: others migrate the one that the URL names."""
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        server.execute("CREATE DATABASE reading")
+    own_url = postgres_url.rpartition("/")[0] + "/reading"
+    with django_db_blocker.unblock(), database(own_url) as connection:
         yield connection
