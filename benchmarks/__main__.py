@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measures each row, both sides in turn, and prints two tables."""
+"""`python -m benchmarks`: measures each row, both sides in turn, and prints four tables."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ from benchmarks.measure import Pair, compare
 from tests.servers import NoServer, postgres_server, redis_server
 
 HELP = """\
-Measures what docs and README claim, on this machine, and prints two tables.
+Measures what docs and README claim, on this machine, and prints four tables.
 
 Each row times two sides in turn and gives the median of the ratios, so it holds on a noisy machine.
 """
