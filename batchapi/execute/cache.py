@@ -19,7 +19,7 @@ from batchapi.execute.describe import IndescribableError
 from batchapi.execute.footprint import Footprint
 from batchapi.execute.gate import Known
 from batchapi.execute.identity import Identities, Identity
-from batchapi.execute.kept import answer_again, mark
+from batchapi.execute.kept import age_when_kept, answer_again, mark
 from batchapi.execute.manners import Manners, manners_of
 from batchapi.freshness import ORIGIN_ONLY, Terms, Wish, read_terms, read_wish
 from batchapi.store import Entry, Found, Snapshot, Store
@@ -158,7 +158,8 @@ class Recollection:
         if found is None or found.is_outdated:
             return None
         ttl = min(found.entry.ttl, self.cache.ttl_for(request))
-        if not candidate.wish.accepts(age=found.age, ttl=ttl):
+        before = age_when_kept(found.entry)  # Its ttl has begun when we had it.
+        if not candidate.wish.accepts(age=found.age + before, ttl=ttl + before):
             return None
         response = answer_again(request, found, said=f"hit; ttl={int(ttl - found.age)}")
         who = found.entry.who if candidate.identity.is_checked else None

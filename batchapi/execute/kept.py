@@ -8,8 +8,8 @@ from django.utils.cache import get_conditional_response
 from django.utils.http import parse_http_date_safe
 
 from batchapi.batch import SubRequest, SubResponse
-from batchapi.freshness import CONDITIONS
-from batchapi.store import Found
+from batchapi.freshness import CONDITIONS, seconds
+from batchapi.store import Entry, Found
 
 CACHE_STATUS = "Cache-Status"  # RFC 9211
 
@@ -27,11 +27,16 @@ def answer_again(request: SubRequest, found: Found, *, said: str) -> SubResponse
     response = SubResponse(
         request=request,
         status=status,
-        headers=(*headers, ("Age", str(int(found.age)))),
+        headers=(*headers, ("Age", str(int(found.age + age_when_kept(entry))))),
         body=body,
         is_json=entry.is_json and bool(body),
     )
     return mark(response, said)
+
+
+def age_when_kept(entry: Entry) -> float:
+    """The seconds that an answer was old before we had it, as a cache behind the view has said."""
+    return sum(seconds(value, 0.0) for name, value in entry.headers if name.lower() == "age")
 
 
 def headers_if_not_modified(request: SubRequest, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]] | None:

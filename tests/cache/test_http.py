@@ -352,3 +352,13 @@ def test_an_answer_of_another_question_under_this_key_is_a_miss(store: Store, re
     [record] = ask("/api/said/", client=bob)
     assert (record["body"][0], said(record)) == ("bob", MISS)
     assert User.objects.count() == 2
+
+
+def test_a_hit_is_as_old_as_the_view_said_and_some() -> None:
+    """RFC 9111, section 4.2.3."""
+    url = "/api/headers/?Age=90&Cache_Control=max-age%3D100"
+    assert fate(url) == "fwd=miss; stored"
+    [record] = ask(url)
+    assert 90 <= int(record["headers"]["Age"]) < 100
+    young = {"url": url, "headers": {"Cache-Control": "max-age=50"}}
+    assert fate(young).startswith("fwd=")

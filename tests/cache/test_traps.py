@@ -194,3 +194,21 @@ def test_one_who_is_logged_in_or_out_in_the_batch_is_another_behind_it(client: C
     ask("/api/plain/", client=stranger)
     before, _, after = ask("/api/plain/", {"method": "POST", "url": "/api/enter/"}, behind, client=stranger)
     assert (before["body"][0], said(before), after["body"][0]) == ("", "hit", "alice")
+
+
+class FromTheReplica:
+    """Has everything read from a copy that may lag behind."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return "other"
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "default"
+
+
+@pytest.mark.urls("tests.cache.views")
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_what_was_read_from_a_copy_is_not_kept(settings: Any) -> None:
+    """The write would be told of before the copy has it."""
+    settings.DATABASE_ROUTERS = ["tests.cache.test_traps.FromTheReplica"]
+    assert [fate("/api/names/"), fate("/api/names/")] == ["fwd=miss; detail=alias"] * 2
