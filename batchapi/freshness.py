@@ -13,6 +13,7 @@ DIRECTIVE = re.compile(r'([!#$%&\'*+.^`|~0-9A-Za-z-]+)(?:\s*=\s*(?:"((?:[^"\\]|\
 FORBIDDING = frozenset({"no-store", "no-cache", "private"})  # in an answer
 ORIGIN_ONLY = ("HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE", "HTTP_IF_RANGE", "HTTP_RANGE")  # only the view can judge
 CONDITIONS = frozenset({"HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE"})  # that an answer which is kept can judge
+NONE: Mapping[str, str] = {}
 CONTROLS = frozenset({"HTTP_CACHE_CONTROL", "HTTP_PRAGMA"})
 
 
@@ -30,11 +31,14 @@ class Wish:
         return self.may_read and age <= self.max_age and age + self.min_fresh <= ttl
 
 
-def read_wish(environ: Mapping[str, str]) -> Wish:
-    """The wish that the headers of a request express. `Pragma` counts only where there is no Cache-Control."""
-    given = environ.get("HTTP_CACHE_CONTROL")
+def read_wish(headers: Mapping[str, str], inherited: Mapping[str, str] = NONE) -> Wish:
+    """The wish that the headers of a request express, by CGI names; where they say nothing, those that it inherits.
+
+    `Pragma` counts only where there is no Cache-Control.
+    """
+    given, pragma = (headers.get(name, inherited.get(name)) for name in ("HTTP_CACHE_CONTROL", "HTTP_PRAGMA"))
     if given is None:
-        return Wish(may_read="no-cache" not in environ.get("HTTP_PRAGMA", "").lower())
+        return Wish(may_read="no-cache" not in (pragma or "").lower())
     said = read_directives(given)
     return Wish(
         may_read=not said.keys() & {"no-cache", "no-store"},

@@ -7,16 +7,21 @@ from django.db.models import Model
 
 from batchapi import uncommitted
 from batchapi.conf import get_settings
-from batchapi.store import EVERYTHING, get_store
+from batchapi.store import EVERYTHING, Store, get_store
 from batchapi.store.tags import table_tag
 from batchapi.tags import known_tables, words_of
+
+
+def current_store() -> Store | None:
+    """Where answers are kept; None if they are not. Raises ImproperlyConfigured as `get_settings` does."""
+    caching = get_settings().caching
+    return get_store(caching.CACHE_ALIAS, caching.CACHE_SIZE) if caching.ENABLE_CACHING else None
 
 
 def outdate(tables: frozenset[str]) -> None:
     """Have no answer be fresh any more that was read from one of these tables."""
     try:
-        caching = get_settings().caching
-        store = get_store(caching.CACHE_ALIAS, caching.CACHE_SIZE) if caching.ENABLE_CACHING else None
+        store = current_store()
     except ImproperlyConfigured:  # `manage.py check` tells of it; a project's own writes go on.
         return
     if store:

@@ -1,7 +1,8 @@
 """Rows of the chat for tests: a name for each model, fields only where a test cares."""
 
 import factory
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, Permission, User
+from django.contrib.contenttypes.models import ContentType
 from factory.django import DjangoModelFactory, Password
 from rest_framework.authtoken.models import Token
 
@@ -41,3 +42,10 @@ class MessageFactory(DjangoModelFactory):
 
     session = factory.SubFactory(SessionFactory)
     content = factory.Sequence(lambda n: f"Message {n}")
+
+
+def permission_to_change_groups() -> Permission:
+    """Django's own, which it makes with the tables; a test that empties these may have taken it along."""
+    ContentType.objects.clear_cache()
+    kind = ContentType.objects.get_for_model(Group)
+    return Permission.objects.get_or_create(codename="change_group", content_type=kind, defaults={"name": "change"})[0]

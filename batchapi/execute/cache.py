@@ -52,7 +52,7 @@ class Cache:
 
     def wish_of(self, request: SubRequest) -> Wish:
         """What the client says of kept answers, for this one or for the whole batch."""
-        return read_wish({**self.identities.parent.environ, **request.headers})
+        return read_wish(request.headers, self.identities.parent.environ)
 
     def ttl_for(self, request: SubRequest) -> int:
         """Seconds that an answer is fresh at most."""
@@ -116,15 +116,16 @@ class Recollection:
             self.lock.release()
 
     def look_up(self) -> None:
-        """Ask the store for all candidates. What goes wrong with that is no reason for a view not to answer."""
+        """Ask the store for all candidates."""
         try:
             candidates = self.find_candidates()
-            if candidates:
-                asked = [(candidate.identity.key, candidate.identity.text) for candidate in candidates.values()]
-                self.snapshot, found = self.cache.store.read(asked)
-        except Exception:
+        except Exception:  # A field of the project's own, or its database: the views will tell, in their answers.
             logger.exception("It could not be found out who is asking; nothing is cached.")
             return
+        if not candidates:
+            return
+        asked = [(candidate.identity.key, candidate.identity.text) for candidate in candidates.values()]
+        self.snapshot, found = self.cache.store.read(asked)
         if self.snapshot is None:
             return  # The store is away.
         for candidate, one in zip(candidates.values(), found, strict=True):

@@ -289,7 +289,7 @@ def test_nobody_is_ever_shown_what_is_not_so(stage: Stage) -> None:
         """One database and one cache for all examples."""
 
     OnThisStage.stage = stage
-    some = settings().max_examples // 4  # Each has many steps, and outages take their time.
+    some = settings().max_examples // 2  # Each has many steps, and outages take their time.
     profile = settings(max_examples=some, stateful_step_count=STEPS, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(OnThisStage, settings=profile)
     assert stage.hits["here"] > some, f"next to nothing was kept: {stage.hits}"

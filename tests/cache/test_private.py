@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Group, User
 from django.test import Client, override_settings
 from django.utils.translation import override
 from rest_framework.authtoken.models import Token
@@ -16,7 +16,7 @@ from batchapi import get_batch_processor, handle_batch_request
 from tests.cache.asking import Record, ask, fate, fates, said
 from tests.cache.views import RAN
 from tests.cache.views_private import Flag, Passes
-from tests.factories import PASSWORD, SessionFactory, TokenFactory, UserFactory
+from tests.factories import PASSWORD, SessionFactory, TokenFactory, UserFactory, permission_to_change_groups
 
 pytestmark = [pytest.mark.urls("tests.cache.views_private"), pytest.mark.usefixtures("store")]
 Introduce = Callable[[User], Client]
@@ -179,7 +179,7 @@ def test_who_has_lost_the_right_gets_nothing_that_was_kept(
     """Neither fresh nor stale, nor the news that it has not changed."""
     alice = UserFactory(username="alice", is_staff=True)
     members = Group.objects.create(name="members")
-    change = Permission.objects.get(codename="change_group")
+    change = permission_to_change_groups()
     alice.groups.add(members)
     if revoke is take_permission:
         alice.user_permissions.add(change)

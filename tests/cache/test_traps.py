@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Group, User
 from django.db import connection, transaction
 from django.test import Client, override_settings
 
@@ -13,7 +13,7 @@ from tests.cache.asking import ask, fate, fates, said
 from tests.cache.conftest import caching
 from tests.cache.views import RAN
 from tests.cache.views_private import Flag
-from tests.factories import SessionFactory, UserFactory
+from tests.factories import SessionFactory, UserFactory, permission_to_change_groups
 
 pytestmark = [
     pytest.mark.urls("tests.cache.views_traps"),
@@ -48,7 +48,7 @@ def test_what_one_view_has_loaded_along_with_the_user_is_no_part_of_another_answ
     """The second view would ask the database nothing, and nothing would tell when its answer is outdated."""
     group = Group.objects.create(name="members")
     alice.groups.add(group)
-    alice.user_permissions.add(Permission.objects.get(codename="change_group"))
+    alice.user_permissions.add(permission_to_change_groups())
     urls = [f"/api/loads/{loads}/?1", f"/api/loads/{loads}/?2"]
     before = [record["body"][0] for record in ask(*urls, client=client)]
     alice.groups.clear()
@@ -194,21 +194,3 @@ def test_one_who_is_logged_in_or_out_in_the_batch_is_another_behind_it(client: C
     ask("/api/plain/", client=stranger)
     before, _, after = ask("/api/plain/", {"method": "POST", "url": "/api/enter/"}, behind, client=stranger)
     assert (before["body"][0], said(before), after["body"][0]) == ("", "hit", "alice")
-
-
-class FromTheReplica:
-    """Has everything read from a copy that may lag behind."""
-
-    def db_for_read(self, model: Any, **hints: Any) -> str:
-        return "other"
-
-    def db_for_write(self, model: Any, **hints: Any) -> str:
-        return "default"
-
-
-@pytest.mark.urls("tests.cache.views")
-@pytest.mark.django_db(transaction=True, databases=["default", "other"])
-def test_what_was_read_from_a_copy_is_not_kept(settings: Any) -> None:
-    """The write would be told of before the copy has it."""
-    settings.DATABASE_ROUTERS = ["tests.cache.test_traps.FromTheReplica"]
-    assert [fate("/api/names/"), fate("/api/names/")] == ["fwd=miss; detail=alias"] * 2

@@ -12,9 +12,8 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from batchapi.conf import get_settings
-from batchapi.invalidation import tables_of
-from batchapi.store import EVERYTHING, Found, Store, get_store
+from batchapi.invalidation import current_store, tables_of
+from batchapi.store import EVERYTHING, Found, Store
 from batchapi.store.tags import route_tag, table_tag, user_tag
 
 HELP = """\
@@ -137,8 +136,7 @@ class Selection(NamedTuple):
 
 def shared_store() -> Store:
     """The store of all processes. Ends with 2 where each process has its own."""
-    caching = get_settings().caching
-    store = get_store(caching.CACHE_ALIAS, caching.CACHE_SIZE) if caching.ENABLE_CACHING else None
+    store = current_store()
     if store is None:
         raise CommandError("Batches keep no answers here; `manage.py check` says why, or ENABLE_CACHING is off.")
     if not store.is_shared:
