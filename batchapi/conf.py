@@ -1,9 +1,10 @@
 """Every setting once: name, type, default and meaning on one line. Projects set them in `BATCHAPI = {…}`."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from typing import Any, get_type_hints
+from typing import Any, TypeGuard, get_type_hints
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
@@ -17,6 +18,8 @@ NEVER_ALLOWED = re.compile(  # Headers that say who is asking or where the messa
     r"content-length|content-encoding|transfer-encoding|te|trailer|connection|upgrade|expect|x-(http-)?method.*",
     re.IGNORECASE,
 )
+MAX_NUMBER = 1e9
+RATE = re.compile(r"(\d{1,12})/(s|sec|second|m|min|minute|h|hour|d|day)", re.ASCII)
 TOKEN = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2, without "_"
 
 
@@ -32,6 +35,8 @@ class Limits:
     MAX_HEADERS: int = 32  # Headers of one sub-request.
     MAX_HEADER_BYTES: int = 8 * KiB  # Bytes of the headers of one sub-request, names and values.
     MAX_REFERENCES: int = 100  # Values that the sub-requests of one batch take from each other.
+    MAX_CONCURRENT_BATCHES: int = 8  # Batches of one caller that run at the same time, in one process.
+    BATCH_RATE: str | None = None  # Sub-requests of one caller in a span of time, "1000/min"; None for no limit.
     ALLOWED_HEADERS: tuple[str, ...] = ()  # Header names that may reach a view, added to the built-in list.
 
 
@@ -70,6 +75,22 @@ class Caching:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failures:
+    """What happens where a view, its database or the client's connection fails."""
+
+    RETRY_ATTEMPTS: int = 3  # Times that a safe sub-request is tried in all, after faults that pass; 1 never retries.
+    RETRY_WAIT: float = 0.1  # Seconds before the second attempt at most; doubled for each one after that.
+    RETRY_BUDGET: float = 0.2  # Retries in this process, as a share of what it was asked in the last seconds.
+    RETRY_STATUSES: tuple[int, ...] = (502, 503, 504)  # Statuses of a view's answer after which it is tried again.
+    CIRCUIT_THRESHOLD: float | None = 0.5  # Share of a view's calls that fail before it is not called; None calls on.
+    CIRCUIT_WINDOW: int = 30  # Seconds that these calls are counted for.
+    CIRCUIT_MIN_CALLS: int = 20  # Calls in that window before their share counts.
+    CIRCUIT_RESET: int = 10  # Seconds that such a view is left alone, before a few calls probe it.
+    CIRCUIT_PROBES: int = 3  # Calls that probe it at the same time at most, and that must succeed before all go on.
+    IDEMPOTENCY_TTL: int = 86_400  # Seconds that the answers to sub-requests with an Idempotency-Key can be had again.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layers:
     """What runs around each view."""
 
@@ -86,6 +107,7 @@ class Settings:
     ordering: Ordering = field(default_factory=Ordering)
     lanes: Lanes = field(default_factory=Lanes)
     caching: Caching = field(default_factory=Caching)
+    failures: Failures = field(default_factory=Failures)
     layers: Layers = field(default_factory=Layers)
 
     @property
@@ -101,6 +123,7 @@ GROUPS: dict[str, Any] = {
     "ordering": Ordering,
     "lanes": Lanes,
     "caching": Caching,
+    "failures": Failures,
     "layers": Layers,
 }
 TYPES: dict[str, Any] = {name: kind for group in GROUPS.values() for name, kind in get_type_hints(group).items()}
@@ -150,40 +173,48 @@ def find_problems(given: object) -> list[tuple[str, str]]:
 
 def unmet(name: str, value: object) -> str | None:
     """What a setting's value should have been, or None if it is that."""
-    kind = TYPES[name]
-    if kind is bool:
-        return None if isinstance(value, bool) else "True or False"
-    if name == "CACHE_ALIAS":  # Whether there is such a cache is batchapi.E004.
-        return None if isinstance(value, str) else "the name of a cache"
-    if kind is str:
-        return None if isinstance(value, str) and value in django_settings.DATABASES else "the name of a database"
-    if name == "STALE_IF_ERROR":
-        return (
-            None
-            if is_count(value) or (value == 0 and not isinstance(value, bool))
-            else "a whole number of seconds, or 0"
-        )
-    if kind is int:
-        return None if is_count(value) else "a whole number above 0"
-    if kind == float | None:
-        return None if value is None or is_seconds(value) else "a number of seconds above 0, or None"
     if name == "PRIORITY_RULES":
         return unmet_rules(value)
+    if TYPES[name] == tuple[str, ...]:
+        return unmet_strings(name, value)
+    is_met, wanted = WANTED.get(name) or WANTED[TYPES[name]]
+    return None if is_met(value) else wanted
+
+
+def unmet_strings(name: str, value: object) -> str | None:
+    """What a tuple of strings should have been, or None."""
     if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
         return "a tuple of strings"
-    if name == "ALLOWED_HEADERS" and not all(is_allowable(item) for item in value):
+    if name == "ALLOWED_HEADERS" and not all(map(is_allowable, value)):
         return "names of headers that say nothing about who is asking or where a message ends"
     return None
 
 
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether a value is an integer, and not True or False."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def is_count(value: object) -> bool:
     """Whether a value is a whole number of something."""
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return is_whole(value) and value > 0
+
+
+def is_number(value: object, *, up_to: float = MAX_NUMBER) -> bool:
+    """Whether a value is a number above 0."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= up_to
 
 
 def is_seconds(value: object) -> bool:
     """Whether a value is a span of time that something can be bounded by."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
+    return is_number(value)
+
+
+def are_statuses(value: object) -> bool:
+    """Whether a value is a list of HTTP statuses that may be gone when one asks again; 429 asks not to."""
+    return isinstance(value, (list, tuple)) and all(
+        is_whole(item) and 400 <= item < 600 and item != 429 for item in value
+    )
 
 
 def is_allowable(header: str) -> bool:
@@ -201,6 +232,12 @@ def unmet_rules(value: object) -> str | None:
     return None
 
 
+def read_rate(value: object) -> tuple[int, str] | None:
+    """A rate such as "1000/min" as DRF's throttles write it: how many, and the first letter of the span; or None."""
+    parts = RATE.fullmatch(value) if isinstance(value, str) else None
+    return (int(parts[1]), parts[2][0]) if parts and int(parts[1]) else None
+
+
 def read_rule(rule: tuple[str, str]) -> PriorityRule:
     """One line of PRIORITY_RULES. Raises ValueError or KeyError if it makes no sense."""
     match, priority = rule
@@ -208,6 +245,30 @@ def read_rule(rule: tuple[str, str]) -> PriorityRule:
     if method != "*" and method not in METHODS:
         raise ValueError(method)
     return PriorityRule(method=method, pattern=pattern, priority=Priority[priority.upper()])
+
+
+WANTED: dict[object, tuple[Callable[[object], bool], str]] = {  # By name, else by type: the test, and what passes it.
+    "CACHE_ALIAS": (lambda value: isinstance(value, str), "the name of a cache"),  # E004: whether there is one.
+    "STALE_IF_ERROR": (
+        lambda value: is_count(value) or (is_whole(value) and value == 0),
+        "a whole number of seconds, or 0",
+    ),
+    "BATCH_RATE": (lambda value: value is None or read_rate(value) is not None, 'a rate such as "1000/min", or None'),
+    "RETRY_BUDGET": (
+        lambda value: is_number(value, up_to=1) or (is_whole(value) and value == 0),
+        "a share from 0 to 1",
+    ),
+    "RETRY_STATUSES": (are_statuses, "a tuple of HTTP statuses from 400 to 599 without 429"),
+    "CIRCUIT_THRESHOLD": (
+        lambda value: value is None or is_number(value, up_to=1),
+        "a share above 0, up to 1, or None",
+    ),
+    bool: (lambda value: isinstance(value, bool), "True or False"),
+    int: (is_count, "a whole number above 0"),
+    float: (is_seconds, "a number of seconds above 0"),
+    float | None: (lambda value: value is None or is_seconds(value), "a number of seconds above 0, or None"),
+    str: (lambda value: isinstance(value, str) and value in django_settings.DATABASES, "the name of a database"),
+}
 
 
 def freeze(value: Any) -> Any:

@@ -4,14 +4,17 @@ BatchError
 ├── EnvelopeError            the batch makes no sense: 4xx for the whole, and nothing has run
 │   ├── BadJson  BadEnvelope  BadId  DuplicateId  BadMethod  BadUrl  BadHeader  BadBody
 │   ├── UnknownDependency  CyclicDependency  BadReference  TooManyReferences  NestedBatch  TooDeep  NotSupportedYet
-│   └── TooMany  TooLarge                                            (413)
+│   ├── TooMany  TooLarge                                            (413)
+│   ├── KeyInUse (409)  KeyReused (422)
+│   └── BatchThrottled                                               (429)
 └── SubRequestError          one sub-request has no answer of its own; the others are unharmed
     ├── UnresolvedReference  BadUrlAfterBind                         (400)
     ├── NotFound  NotBatchable                                       (404)
+    ├── NoStoredAnswer                                               (409)
     ├── DependencyFailed  RolledBack  ConditionFalse                 (424)
     ├── Crashed                                                      (500)
     ├── ResponseTooLarge                                             (502)
-    ├── NoLane  DeadlineBeforeStart                                  (503)
+    ├── NoLane  DeadlineBeforeStart  CircuitOpen                     (503)
     └── TimedOut                                                     (504)
 
 Each class carries status, code and title; the message carries the fact. The client sees all of them as
@@ -38,6 +41,7 @@ class EnvelopeError(BatchError):
     """The batch as a whole is refused. `pointer` (RFC 6901, as a URI fragment) or `header` says where."""
 
     status = 400
+    wait: float | None = None  # seconds after which the same batch may be welcome
 
     def __init__(self, detail: str, *, pointer: str = "#", header: str | None = None) -> None:
         super().__init__(detail)
@@ -139,6 +143,26 @@ class TooLarge(EnvelopeError):
     title = "The batch is too large"
 
 
+class KeyInUse(EnvelopeError):
+    status = 409
+    code = "key_in_use"
+    title = "A batch with this Idempotency-Key is running"
+    wait = 1.0
+
+
+class KeyReused(EnvelopeError):
+    status = 422
+    code = "key_reused"
+    title = "This Idempotency-Key belongs to another request"
+
+
+class BatchThrottled(EnvelopeError):
+    status = 429
+    code = "batch_throttled"
+    title = "Too many batches"
+    wait = 1.0
+
+
 class SubRequestError(BatchError):
     """One sub-request has no answer of its own. `executed` says whether its view was called."""
 
@@ -169,6 +193,21 @@ class NotBatchable(SubRequestError):
     status = 404
     code = "not_batchable"
     title = "Not available in a batch"
+
+
+class NoStoredAnswer(SubRequestError):
+    """It was sent before under the same Idempotency-Key, and what the view answered then is not there to be repeated.
+
+    `outcome` says what became of it: "unknown", or "committed" where the answer was one that is never stored.
+    """
+
+    status = 409
+    code = "no_stored_answer"
+    title = "It was sent before, and its answer is not known"
+
+    def __init__(self, detail: str, *, outcome: str) -> None:
+        super().__init__(detail)
+        self.outcome = outcome
 
 
 class DependencyFailed(SubRequestError):
@@ -215,6 +254,16 @@ class DeadlineBeforeStart(SubRequestError):
     code = "deadline_before_start"
     title = "The time of the batch was over before it began"
     retry_after = 1
+
+
+class CircuitOpen(SubRequestError):
+    status = 503
+    code = "circuit_open"
+    title = "This view has failed too often and is left alone for a while"
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class TimedOut(SubRequestError):

@@ -48,7 +48,17 @@ def written(value: object) -> str:
 
 
 def test_every_setting_has_a_type_that_the_checks_know() -> None:
-    allowed = {bool, int, str, float | None, tuple[str, ...], tuple[tuple[str, str], ...]}
+    allowed = {
+        bool,
+        int,
+        str,
+        float,
+        float | None,
+        str | None,
+        tuple[int, ...],
+        tuple[str, ...],
+        tuple[tuple[str, str], ...],
+    }
     assert {kind for group in conf.GROUPS.values() for kind in get_type_hints(group).values()} <= allowed
 
 
