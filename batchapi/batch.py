@@ -1,6 +1,6 @@
 """The nouns of a batch, frozen: what the rooms hand to each other. Imports no Django."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import IntEnum
@@ -133,7 +133,8 @@ class SubResponse:
     cookies: tuple["Morsel[str]", ...] = ()
     is_skipped: bool = False  # its condition did not hold, so it was not to run
     is_streamed: bool = False  # it was read from a stream, which may have no end
-    is_transient: bool = False  # crashed for a reason that may be gone the next time: a deadlock
+    fault: Literal["", "conflict", "transient"] = ""  # it crashed for a reason that may be gone the next time
+    is_own: bool = False  # made here, and not by the view
 
     @property
     def is_failure(self) -> bool:
@@ -206,4 +207,5 @@ class PriorityRule:
 
 
 Handler = Callable[[SubRequest], SubResponse]
+AsyncHandler = Callable[[SubRequest], Awaitable[SubResponse]]
 running: ContextVar[SubRequest | None] = ContextVar("batchapi_running", default=None)  # The one this code runs for.

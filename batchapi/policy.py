@@ -39,6 +39,8 @@ class Policy:
     ttl: int | None = None  # seconds that an answer is fresh, in place of CACHE_TTL
     public: bool | None = None  # True: the answer is the same for everybody whom the view's permissions let in
     stale: bool | str | None = None  # False: no old answer in place of a failure. "outdated": one of old rows as well
+    retry: bool | tuple[type[Exception], ...] | None = None  # False: never again. Exceptions: they pass as well
+    circuit: bool | None = None  # False: it is called however often it fails
 
     def over(self, other: "Policy") -> "Policy":
         """This policy, with what it leaves open taken from another."""
@@ -57,6 +59,8 @@ def batch_policy(
     ttl: int | None = None,
     public: bool | None = None,
     stale: bool | str | None = None,
+    retry: bool | tuple[type[Exception], ...] | None = None,
+    circuit: bool | None = None,
 ) -> Callable[[View], View]:
     """Say how a view is batched; `Policy` tells what each word means.
 
@@ -73,6 +77,8 @@ def batch_policy(
         raise ValueError(f"cache is True, False or a name, not {cache!r}.")
     if stale not in (None, True, False, "outdated"):
         raise ValueError(f'stale is True, False or "outdated", not {stale!r}.')
+    if retry not in (None, True, False) and not are_exceptions(retry):
+        raise ValueError(f"retry is True, False or a tuple of exception classes, not {retry!r}.")
     policy = Policy(
         batchable=batchable,
         priority=priority,
@@ -83,6 +89,8 @@ def batch_policy(
         ttl=ttl,
         public=public,
         stale=stale,
+        retry=retry,
+        circuit=circuit,
     )
 
     def decorate(view: View) -> View:
@@ -90,6 +98,11 @@ def batch_policy(
         return view
 
     return decorate
+
+
+def are_exceptions(value: object) -> bool:
+    """Whether a value is what `except` takes: a tuple of exception classes."""
+    return isinstance(value, tuple) and all(isinstance(kind, type) and issubclass(kind, Exception) for kind in value)
 
 
 def batchable(view: View) -> View:

@@ -46,4 +46,5 @@ def problem_response(request: SubRequest, error: SubRequestError) -> SubResponse
         body=problem_body(error, correlation_id=request.correlation_id),
         is_json=True,
         is_skipped=isinstance(error, ConditionFalse),
+        is_own=True,
     )

@@ -11,5 +11,6 @@ from django.dispatch import Signal
 batch_started = Signal()  # correlation_id: str, total: int
 batch_finished = Signal()  # correlation_id: str, total: int, seconds: float
 subrequest_started = Signal()  # request: SubRequest
+subrequest_retried = Signal()  # request: SubRequest, status: int, attempts: int, pause: float, in seconds
 subrequest_finished = Signal()  # response: SubResponse, seconds: float, done: int, total: int
 lane_opened = Signal()  # connection: BaseDatabaseWrapper, just connected for views that run beside the caller's thread

@@ -10,7 +10,8 @@ ROOT_URLCONF = "tests.urls"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 WHITENOISE_AUTOREFRESH = True  # Otherwise it warns that nobody has run collectstatic.
 MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # Django 6.1 asks for it.
-BATCHAPI = {**BATCHAPI, "ENABLE_CACHING": False}  # A view that is called twice runs twice, unless a test asks for more.
+# A view that is called twice runs twice, and once for each call, unless a test asks for more.
+BATCHAPI = {**BATCHAPI, "ENABLE_CACHING": False, "RETRY_ATTEMPTS": 1, "CIRCUIT_THRESHOLD": None}
 # For atomic groups, which write to one database only.
 DATABASES["other"] = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "TEST": {"MIGRATE": False}}
 

@@ -28,7 +28,7 @@ def read_answer(request: SubRequest, response: HttpResponseBase, *, max_stream_b
         is_json=bool(body) and is_spliceable(response),
         cookies=tuple(response.cookies.values()),
         is_streamed=response.streaming,
-        is_transient=getattr(response, "is_transient", False),
+        fault=getattr(response, "fault", ""),
     )
 
 

@@ -12,7 +12,7 @@ from batchapi.batch import SubRequest, SubResponse, running
 from batchapi.exceptions import Crashed, RolledBack, SubRequestError, TimedOut
 from batchapi.execute.attempt import AttemptOver
 from batchapi.execute.memory import Checkpoint
-from batchapi.execute.transient import is_transient
+from batchapi.execute.transient import fault_of
 from batchapi.problem import problem_response
 from batchapi.statements import writable_alias
 
@@ -31,7 +31,7 @@ class Group:
         self.alias = alias
         self.checkpoint = checkpoint
         self.responses: list[SubResponse] = []
-        self.is_committed = self.is_transient = False
+        self.is_committed = self.has_conflict = False
 
     def run(self, members: Sequence[SubRequest], run: Run) -> list[SubResponse]:
         """The answers of all members if every one succeeded, else the failing one's and 424 for the others.
@@ -40,13 +40,13 @@ class Group:
         """
         is_own = not transaction.get_connection(self.alias).in_atomic_block  # else it is not ours to begin again
         responses = copy_context().run(self.attempt, members, run)
-        if self.is_transient and is_own:
+        if self.has_conflict and is_own:
             responses = copy_context().run(self.attempt, members, run)
         return responses
 
     def attempt(self, members: Sequence[SubRequest], run: Run) -> list[SubResponse]:
         """One transaction, in a context of its own: hooks that run at its end are the last member's doing."""
-        self.responses, self.is_transient = [], False
+        self.responses, self.has_conflict = [], False
         take_back = self.checkpoint()
         running.set(members[-1])
         writable_alias.set(self.alias)
@@ -56,7 +56,7 @@ class Group:
                 for member in members:
                     self.run_in_savepoint(member, run)
         except MemberFailedError:
-            self.is_transient = self.responses[-1].is_transient
+            self.has_conflict = self.responses[-1].fault == "conflict"
         except AttemptOver:
             if self.is_committed:
                 return self.responses  # Only a hook came too late.
@@ -67,7 +67,7 @@ class Group:
             logger.error("An atomic group was ended by an exception.", exc_info=error)
             if self.is_committed:
                 return self.responses  # What is committed stands.
-            self.is_transient = is_transient(error)
+            self.has_conflict = fault_of(error) == "conflict"
             crash = Crashed("The transaction of its atomic group could not be kept.")
             crash.executed = bool(self.responses)
             self.blame(crash, members)

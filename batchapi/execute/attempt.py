@@ -61,7 +61,14 @@ class Attempt:
         self.hurry = hurry  # tells whoever keeps time that there is a new end
         self.lock = Lock()
         self.request: SubRequest | None = None
+        self.deadline = ends_at  # of the batch
+        self.seconds = float("inf")  # that its sub-request may take
+        self.is_shortened = False  # the client gives it less than the server would
+        self.has_all_its_time = (
+            False  # it ends by what the server gives one attempt, and not by what was left, or asked
+        )
         self.limit = "the deadline of the batch"  # that it has come to, if it is over
+        self.on_given_up: Callable[[], None] | None = None  # tells whoever must not wait for its thread
         self.is_over = False
         self.is_overtaken = False  # somebody in front of it was noisy, so its answer will not count
         self.is_early = False  # it came to what others notice before its turn, and starts over
@@ -104,15 +111,32 @@ class Attempt:
         with self.lock:
             self.request, self.ends_at = None, ends_at
 
-    def begin_request(self, request: SubRequest, *, seconds: float, deadline: float) -> None:
-        """The time of a sub-request begins: so many seconds, and no longer than the batch has."""
+    def begin_request(self, request: SubRequest, *, seconds: float, is_shortened: bool = False) -> None:
+        """The time of a sub-request begins: so many seconds, and no longer than the batch has.
+
+        `is_shortened` where the client gives it less than the server would.
+        """
         ends_at = monotonic() + seconds
         with self.lock:
-            self.request, self.ends_at = request, min(ends_at, deadline)
-            self.cancels = 0
-            self.limit = f"the {seconds:g} seconds it had" if ends_at < deadline else "the deadline of the batch"
+            self.request, self.seconds, self.ends_at = request, seconds, min(ends_at, self.deadline)
+            self.cancels, self.is_shortened = 0, is_shortened
+            self.has_all_its_time = ends_at < self.deadline and not is_shortened
+            self.limit = f"the {seconds:g} seconds it had" if ends_at < self.deadline else "the deadline of the batch"
         if self.hurry:
             self.hurry(self.ends_at)
+
+    def rest(self) -> None:
+        """Its time stands still until it is tried again."""
+        with self.lock:
+            self.ends_at = self.deadline
+
+    def begin_again(self, *, cookies: int) -> None:
+        """It is tried again, with all its time; of its cookies only the first so many count. Raises AttemptOver."""
+        assert self.request is not None
+        self.check()
+        self.stop_if_overtaken()
+        del self.cookies[cookies:]
+        self.begin_request(self.request, seconds=self.seconds, is_shortened=self.is_shortened)
 
     @property
     def next_step_at(self) -> float:

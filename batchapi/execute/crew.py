@@ -210,6 +210,8 @@ class Crew:
             if trying not in lane.attempts or trying.node is None or not trying.is_late:
                 return  # It has come back just now, or gone on to the next member of its group.
             trying.is_given_up = True
+            if trying.on_given_up:
+                trying.on_given_up()
             if trying.has_written or not trying.node.is_safe:
                 board.schedule.barrier = trying
             answers = board.run.given_up(trying.node, trying)

@@ -4,16 +4,15 @@ Only where nobody could tell: what wrote, set a cookie or crashed is not shared.
 view that may throttle is called for each as far as its handler.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 
-from batchapi.batch import Handler, SubRequest, SubResponse
+from batchapi.batch import AsyncHandler, Handler, SubRequest, SubResponse
 from batchapi.execute import gate
 from batchapi.execute.kept import mark
 from batchapi.execute.twins import is_plain, may_throttle
 from batchapi.fingerprint import question, unseen_names
 
-AsyncHandler = Callable[[SubRequest], Awaitable[SubResponse]]
 COLLAPSED = "fwd=miss; collapsed"  # RFC 9211, section 2.4
 
 

@@ -94,7 +94,8 @@ class Run:
 
     def begin(self, request: SubRequest, attempt: Attempt) -> float:
         """Its time begins."""
-        attempt.begin_request(request, seconds=self.seconds_for(request), deadline=self.deadline)
+        seconds = self.seconds_for(request)
+        attempt.begin_request(request, seconds=seconds, is_shortened=seconds < self.server_seconds_for(request))
         subrequest_started.send_robust(None, request=request)
         return perf_counter()
 
@@ -106,8 +107,11 @@ class Run:
 
     def seconds_for(self, request: SubRequest) -> float:
         """What one attempt may take: the least that server, view and client say."""
-        said = (self.timeout, request.policy.timeout, request.timeout)
-        return min(seconds for seconds in said if seconds is not None)
+        return min(self.server_seconds_for(request), request.timeout or float("inf"))
+
+    def server_seconds_for(self, request: SubRequest) -> float:
+        """The same without the client."""
+        return min(self.timeout, request.policy.timeout or float("inf"))
 
     def timed_out(self, request: SubRequest, attempt: Attempt) -> SubResponse:
         """504, and what became of what it wrote."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator
 from contextvars import copy_context
 from functools import partial
-from time import perf_counter
+from time import monotonic, perf_counter
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -16,6 +16,7 @@ from batchapi.execute.board import Board
 from batchapi.execute.connections import is_manual
 from batchapi.execute.crew import Crew, keep_time
 from batchapi.execute.lanes import Lane, open_caches
+from batchapi.execute.retry import budget
 from batchapi.execute.run import Run
 from batchapi.execute.stack import Stack
 from batchapi.execute.threads import pool
@@ -39,10 +40,15 @@ def execute_plan(
     is_inside = is_held or any(map(is_in_transaction, connections.all(initialized_only=True)))  # by raw SQL
     cache = stack.cache if has_lanes and not is_inside else None  # There, nobody knows how old its rows are.
     board = Board(plan, run, limits=limits, is_enforced=not is_held, has_lanes=has_lanes, cache=cache)
-    if not has_lanes:
-        yield from run_here(board, is_timed=not is_held)
-    else:
-        yield from Crew(board, stack, limits=limits).run(identify)
+    budget.expect(total, now=monotonic())
+    try:
+        if not has_lanes:
+            yield from run_here(board, is_timed=not is_held)
+        else:
+            yield from Crew(board, stack, limits=limits).run(identify)
+    finally:
+        if stack.circuits:
+            stack.circuits.tell()
     board.tell([*board.untold])
     batch_finished.send_robust(None, correlation_id=correlation_id, total=total, seconds=perf_counter() - started)
 

@@ -7,22 +7,24 @@ from typing import NamedTuple
 from django.conf import settings as django_settings
 from django.db import connections
 
-from batchapi.batch import Handler, SubRequest, SubResponse
+from batchapi.batch import AsyncHandler, Handler, SubRequest, SubResponse
 from batchapi.conf import Settings
 from batchapi.execute.atomic import Group
 from batchapi.execute.cache import Cache
-from batchapi.execute.dedupe import AsyncCopies, AsyncHandler, Copies
+from batchapi.execute.circuit import AsyncCircuit, Circuit, Guard
+from batchapi.execute.dedupe import AsyncCopies, Copies
 from batchapi.execute.dispatch import Dispatch
 from batchapi.execute.identity import Identities
 from batchapi.execute.jar import Jar
 from batchapi.execute.references import References
+from batchapi.execute.retry import AsyncRetry, Retries, Retry
 from batchapi.execute.savepoints import Savepoints, open_aliases
 from batchapi.execute.twins import InTurn
 from batchapi.middleware import strangers
 from batchapi.parent import Parent
 from batchapi.problem import problem_response
 from batchapi.route import find_route
-from batchapi.store import get_store
+from batchapi.store import Circuits, Terms, get_circuits, get_store
 
 
 class Stack(NamedTuple):
@@ -39,16 +41,22 @@ class Stack(NamedTuple):
     has_async: bool  # whether `async_handler` may be used
     has_copies: bool  # equal sub-requests may share an answer
     is_on_callers_thread: bool  # middleware may have left something there that nobody can carry to another thread
+    circuits: Circuits | None  # of the views; None where none ever opens
 
 
 def build_stack(parent: Parent, settings: Settings) -> Stack:
     """One road for all sub-requests of a batch."""
+    circuits = find_circuits(settings)
+    retries = Retries(settings.failures, is_recorded=lambda _: False)
     dispatch = Dispatch(
         parent,
         middleware=settings.layers.SUBREQUEST_MIDDLEWARE,
         max_stream_bytes=settings.limits.MAX_STREAM_BYTES,
     )
-    layers: list[Callable[[Handler], Handler]] = [Refusals, InTurn, Copies]
+    layers: list[Callable[[Handler], Handler]] = [Refusals, partial(Retry, retries=retries)]
+    if circuits:
+        layers.append(partial(Circuit, guard=Guard(circuits)))
+    layers += [InTurn, Copies]
     if aliases := open_aliases():
         layers.append(partial(Savepoints, aliases=aliases, checkpoint=dispatch.checkpoint))
     handler: Handler = dispatch
@@ -56,7 +64,7 @@ def build_stack(parent: Parent, settings: Settings) -> Stack:
         handler = layer(handler)
     return Stack(
         handler=handler,
-        async_handler=AsyncCopies(dispatch.answer_async),
+        async_handler=build_async_handler(dispatch, retries, circuits),
         references=References(
             lambda request: find_route(request.url, method=request.method, headers=request.headers, parent=parent),
             max_bytes=settings.limits.MAX_REQUEST_BYTES,
@@ -70,7 +78,31 @@ def build_stack(parent: Parent, settings: Settings) -> Stack:
         # Middleware around every sub-request may count them.
         has_copies=settings.lanes.ENABLE_DEDUPLICATION and not settings.layers.SUBREQUEST_MIDDLEWARE,
         is_on_callers_thread=bool(strangers(*settings.layers.SUBREQUEST_MIDDLEWARE, *settings.layers.KNOWN_MIDDLEWARE)),
+        circuits=circuits,
     )
+
+
+def build_async_handler(dispatch: Dispatch, retries: Retries, circuits: Circuits | None) -> AsyncHandler:
+    """The same road for async views."""
+    handler: AsyncHandler = AsyncCopies(dispatch.answer_async)
+    if circuits:
+        handler = AsyncCircuit(handler, guard=Guard(circuits))
+    return AsyncRetry(handler, retries=retries)
+
+
+def find_circuits(settings: Settings) -> Circuits | None:
+    """Where it is known which views fail; None where the project does not want to know."""
+    failures, caching = settings.failures, settings.caching
+    if failures.CIRCUIT_THRESHOLD is None:
+        return None
+    terms = Terms(
+        threshold=failures.CIRCUIT_THRESHOLD,
+        window=failures.CIRCUIT_WINDOW,
+        min_calls=failures.CIRCUIT_MIN_CALLS,
+        reset=failures.CIRCUIT_RESET,
+        probes=failures.CIRCUIT_PROBES,
+    )
+    return get_circuits(caching.CACHE_ALIAS, caching.CACHE_SIZE, terms)
 
 
 def build_cache(parent: Parent, settings: Settings, dispatch: Dispatch) -> Cache | None:

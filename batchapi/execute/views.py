@@ -19,7 +19,7 @@ from batchapi.batch import SubRequest, running
 from batchapi.exceptions import Crashed
 from batchapi.execute.answer import keep_rendered
 from batchapi.execute.attempt import AttemptOver, this
-from batchapi.execute.transient import is_transient
+from batchapi.execute.transient import fault_of
 from batchapi.execute.twins import twin_of
 from batchapi.middleware import view_guards
 from batchapi.problem import PROBLEM_JSON, problem_body
@@ -166,6 +166,9 @@ def crash_response(request: HttpRequest, error: Exception) -> HttpResponse:
     subrequest = current()
     body = problem_body(Crashed("The view raised an exception."), correlation_id=subrequest.correlation_id)
     response = HttpResponse(body, status=Crashed.status, content_type=PROBLEM_JSON)
-    response.is_transient = is_transient(error)  # type: ignore[attr-defined] # the group that it is in wants to know
+    declared = subrequest.policy.retry
+    is_declared = isinstance(declared, tuple) and isinstance(error, declared)
+    # Whoever might run it again wants to know.
+    response.fault = "transient" if is_declared else fault_of(error)  # type: ignore[attr-defined] # ours
     log_response("Internal Server Error: %s", request.path, response=response, request=request, exception=error)
     return response

@@ -1,4 +1,4 @@
-"""The name of a Django cache in, the store that fits it out."""
+"""The name of a Django cache in; out, the store that fits it, and the circuits that are kept beside it."""
 
 import threading
 from typing import Any
@@ -11,11 +11,14 @@ from django.core.signals import setting_changed
 from django_redis.cache import RedisCache  # type: ignore[import-untyped]  # It comes without py.typed.
 from redis import ConnectionPool
 
+from batchapi.store.circuit import Terms
+from batchapi.store.circuits import Circuits, LocalCircuits, SharedCircuits
 from batchapi.store.entry import Store
 from batchapi.store.memory import MemoryStore
 from batchapi.store.shared import RedisStore
 
 stores: dict[tuple[str, int], Store | None] = {}
+circuits: dict[tuple[str, int, Terms], Circuits] = {}
 lock = threading.Lock()
 
 
@@ -30,6 +33,27 @@ def get_store(alias: str, size: int) -> Store | None:
             if key not in stores:
                 stores[key] = make_store(caches[alias], size)
     return stores[key]
+
+
+def get_circuits(alias: str, size: int, terms: Terms) -> Circuits:
+    """This process's circuits: those of all processes on the Redis of this cache, or of this process where it has none.
+
+    Raises InvalidCacheBackendError if there is no such cache.
+    """
+    key = (alias, size, terms)
+    if key not in circuits:
+        store = get_store(alias, size)
+        with lock:
+            if key not in circuits:
+                circuits[key] = make_circuits(store, terms)
+    return circuits[key]
+
+
+def make_circuits(store: Store | None, terms: Terms) -> Circuits:
+    """By the kind of a store."""
+    if isinstance(store, RedisStore):
+        return SharedCircuits(store.link, store.cache.make_key, terms)
+    return LocalCircuits(terms)
 
 
 def make_store(cache: BaseCache, size: int) -> Store | None:
@@ -61,6 +85,7 @@ def forget_stores(*, setting: str, **_kwargs: object) -> None:
             for store in filter(None, stores.values()):
                 store.close()
             stores.clear()
+            circuits.clear()
 
 
 setting_changed.connect(forget_stores)

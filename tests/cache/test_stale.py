@@ -57,6 +57,28 @@ def test_an_old_answer_stands_in_for_a_failure_and_says_so(client: Client, kind:
     assert int(record["headers"]["Age"]) >= 0
 
 
+def test_it_stands_in_for_a_view_that_is_left_alone(client: Client, request: Any) -> None:
+    """Without a call of it, as soon as it has failed often enough."""
+    with caching("redis", request, CIRCUIT_THRESHOLD=0.5, CIRCUIT_MIN_CALLS=2):
+        [fresh] = ask("/api/fragile/", client=client)
+        ask_in_trouble("/api/fragile/", "503", client)
+        before = RAN.copy()
+        record = ask_in_trouble("/api/fragile/", "503", client)
+    assert (record["status"], record["body"]) == (200, fresh["body"])
+    assert said(record) == STOOD_IN.format(503)
+    assert before == RAN
+
+
+def test_what_is_kept_and_fresh_is_given_whatever_became_of_its_view(client: Client, request: Any) -> None:
+    with caching("redis", request, CIRCUIT_THRESHOLD=0.5, CIRCUIT_MIN_CALLS=2):
+        for url in ("/api/fragile/", "/api/fragile/?other"):
+            ask(url, client=client)
+        ask_in_trouble("/api/fragile/", "503", client)
+        ask_in_trouble("/api/fragile/", "503", client)
+        [record] = ask("/api/fragile/?other", client=client)
+    assert said(record).startswith("hit")
+
+
 @pytest.mark.parametrize("status", [301, 304, 400, 401, 403, 404, 409, 410, 429])
 def test_what_is_no_failure_of_the_server_is_told(client: Client, status: int) -> None:
     ask("/api/fragile/", client=client)

@@ -2,17 +2,16 @@
 
 import json
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterable, Iterator
-from difflib import get_close_matches
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
-from django.urls import URLPattern, URLResolver, get_resolver
 
 from batchapi.invalidation import current_store, tables_of
+from batchapi.management.routes import read_route
 from batchapi.store import EVERYTHING, Found, Store
 from batchapi.store.tags import route_tag, table_tag, user_tag
 
@@ -162,23 +161,3 @@ def read_user(given: str) -> str:
         return str(get_user_model()._meta.pk.to_python(given))
     except ValidationError:
         raise CommandError(f"--user takes a primary key; {given!r} cannot be one.") from None
-
-
-def read_route(given: str) -> str:
-    """The name of a view. Raises CommandError with names that are like it."""
-    names = set(route_names(get_resolver().url_patterns))
-    if given in names:
-        return given
-    near = get_close_matches(given, names)
-    hint = f"Did you mean {' or '.join(near)}?" if near else "The names are those in your urls.py."
-    raise CommandError(f"There is no view of the name {given!r}. {hint}")
-
-
-def route_names(patterns: Iterable[URLPattern | URLResolver], *, prefix: str = "") -> Iterator[str]:
-    """The names of all views, with their namespaces; of one without a name, where it is defined."""
-    for pattern in patterns:
-        if isinstance(pattern, URLResolver):
-            inner = f"{prefix}{pattern.namespace}:" if pattern.namespace else prefix
-            yield from route_names(pattern.url_patterns, prefix=inner)
-        else:
-            yield f"{prefix}{pattern.name or pattern.lookup_str}"
