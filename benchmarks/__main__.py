@@ -44,12 +44,27 @@ def main() -> None:
 
 def rows(rounds: int) -> Iterator[tuple[str, Callable[[], Pair]]]:
     """Name and measurement of each row of the first table."""
-    from benchmarks.sides import batch, direct, plans, times, urls  # Not at the top: it needs Django to be set up.
+    from benchmarks.sides import (
+        batch,
+        direct,
+        plans,
+        times,
+        under,
+        urls,
+    )  # Not at the top: it needs Django to be set up.
 
     hundred, ten, thousand = urls(100), urls(10), urls(1000)
     yield (
         "G1 batch of 100 trivial views / direct loop",
         lambda: compare(batch(hundred), direct(hundred), rounds=rounds),
+    )
+    yield (
+        "Batch of 100 with retries and circuits / without",
+        lambda: compare(
+            under(batch(hundred)),
+            under(batch(hundred), RETRY_ATTEMPTS=1, CIRCUIT_THRESHOLD=None),
+            rounds=rounds,
+        ),
     )
     yield (
         "G4 batch of 1,000 / 100 batches of 10",

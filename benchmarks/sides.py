@@ -5,8 +5,9 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
-from django.test import RequestFactory
+from django.test import RequestFactory, override_settings
 from django.urls import get_resolver
 
 from batchapi.batch import Batch, Plan, Priority, SubRequest
@@ -39,6 +40,16 @@ def batch(paths: list[str]) -> Callable[[], object]:
         return bytes(response.content)
 
     return run
+
+
+def under(run: Callable[[], object], **given: object) -> Callable[[], object]:
+    """The same under other settings; to be compared with one that is under some as well."""
+
+    def run_under() -> object:
+        with override_settings(BATCHAPI={**settings.BATCHAPI, **given}):
+            return run()
+
+    return run_under
 
 
 def direct(paths: list[str], *, user: Any = None) -> Callable[[], object]:

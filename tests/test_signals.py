@@ -73,12 +73,16 @@ def test_every_sub_request_has_one_line_in_the_access_log(client: Client, caplog
     """With its route's name, never its raw URL, and with an id that holds no spaces or line breaks."""
     with caplog.at_level(logging.INFO, "batchapi.access"):
         post(client, **{"X-Request-ID": "abc"})
-    lines = [record.getMessage() for record in caplog.records if record.name == "batchapi.access"]
+    records = [record for record in caplog.records if record.name == "batchapi.access"]
+    lines = [record.getMessage() for record in records]
     assert [line.rpartition(" ")[0] for line in lines] == [
         "abc/a GET - 404",
         "abc/b%20b GET stats 401",
         "abc/2 GET - 424",
     ]
+    names = ("correlation_id", "method", "route", "status")
+    assert [vars(records[1])[name] for name in names] == ["abc/b%20b", "GET", "stats", 401]
+    assert vars(records[1])["milliseconds"] >= 0
 
 
 def test_log_records_in_between_carry_the_correlation_id(client: Client, caplog: pytest.LogCaptureFixture) -> None:
@@ -91,6 +95,9 @@ def test_log_records_in_between_carry_the_correlation_id(client: Client, caplog:
     marked = {record.getMessage(): vars(record)["correlation_id"] for record in caplog.records}
     assert marked["Unauthorized: /api/stats/"] == "abc/b%20b"
     assert marked["outside"] == "-"
+    assert next(id for line, id in marked.items() if "stats 401" in line) == "abc/b%20b", (
+        "told by whoever told the rest"
+    )
 
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
