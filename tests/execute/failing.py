@@ -8,7 +8,7 @@ from time import sleep
 from typing import Any, ClassVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.urls import include, path
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
@@ -83,11 +83,8 @@ def fail(kind: str) -> Response:
             return Response(status=503, headers={"Retry-After": "1"})
         case "cookie":
             response = Response(status=503)
-            response.set_cookie("from", "failure")
+            response.set_cookie("failure", "")
             return response
-        case "slow":
-            sleep(0.4)
-            return Response()
     return Response({"detail": "no"}, status=int(kind))
 
 
@@ -96,7 +93,9 @@ class Failing(Open):
 
     def get(self, request: Request, kind: str) -> Response:
         Trouble.calls[f"{request.method} {kind}"] += 1
-        return fail(kind) if Trouble.comes() else Response({"kind": kind})
+        response = fail(kind) if Trouble.comes() else Response({"kind": kind})
+        response.set_cookie("status", str(response.status_code)) if kind == "cookie" else None
+        return response
 
     post = put = get
 
@@ -116,6 +115,27 @@ class Ten(SimpleRateThrottle):
 
     def get_cache_key(self, request: Request, view: Any) -> str:
         return "ten"
+
+
+class Tiring(Open):
+    """Every call takes as long as the query says, and the first ones fail after that."""
+
+    def get(self, request: Request) -> Response:
+        Trouble.calls["tiring"] += 1
+        has_trouble = Trouble.comes()
+        sleep(float(request.query_params["first" if has_trouble else "then"]))
+        return fail("503") if has_trouble else Response()
+
+
+class Endless(Open):
+    def get(self, request: Request) -> StreamingHttpResponse:
+        Trouble.calls["endless"] += 1
+        return StreamingHttpResponse(b"x" * 1000 for _ in range(100))
+
+
+class Cookies(Open):
+    def get(self, request: Request) -> Response:
+        return Response(sorted(request.COOKIES))
 
 
 class Throttled(Failing):
@@ -195,6 +215,9 @@ urlpatterns = [
     path("api/async/<str:kind>/", failing_async, name="async"),
     path("api/writing/", Writing.as_view(), name="writing"),
     path("api/reading/", Reading.as_view(), name="reading"),
+    path("api/tiring/", Tiring.as_view(), name="tiring"),
+    path("api/endless/", Endless.as_view(), name="endless"),
+    path("api/cookies/", Cookies.as_view(), name="cookies"),
     path("api/asleep/", Asleep.as_view(), name="asleep"),
     path("api/batch/", include("batchapi.urls")),
 ]

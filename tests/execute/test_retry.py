@@ -103,12 +103,20 @@ def test_a_connection_that_was_lost_is_made_again_and_a_lock_is_waited_for() -> 
     assert second["status"] == 200
 
 
-def test_each_attempt_has_all_its_time() -> None:
-    """Two that take a quarter of a second each would not be done in one third."""
+def test_each_attempt_has_all_its_time_and_no_more() -> None:
     Trouble.left = 1
-    with with_settings(TIMEOUT=0.5):
-        [record] = answers(get("fail/slow503/") | {"url": "/api/fail/503/"})
-    assert record["status"] == 200
+    with with_settings(TIMEOUT=0.6):
+        assert statuses(get("tiring/?first=0.4&then=0.4")) == [200]
+        Trouble.left = 1
+        begun = time.monotonic()
+        assert statuses(get("tiring/?first=0&then=1.5")) == [504]
+    assert time.monotonic() - begun < 1.4
+
+
+def test_what_we_refuse_ourselves_is_not_tried_again() -> None:
+    with with_settings(MAX_STREAM_BYTES=5000):
+        assert statuses(get("endless/")) == [502]
+    assert Trouble.calls["endless"] == 1
 
 
 def test_nothing_is_tried_again_past_the_deadline() -> None:
@@ -137,9 +145,9 @@ def test_it_counts_once_for_the_throttle() -> None:
 
 def test_cookies_of_an_attempt_that_does_not_stand_are_dropped() -> None:
     Trouble.left = 1
-    response = send(get("fail/cookie/"))
-    assert response.json()["responses"][0]["status"] == 200
-    assert "from" not in response.cookies
+    response = send(get("fail/cookie/", "a"), get("cookies/", dependsOn=["a"]), post("writing/"), get("cookies/"))
+    assert [record["body"] for record in response.json()["responses"]][1::2] == [["status"], ["status"]]
+    assert {name: cookie.value for name, cookie in response.cookies.items()} == {"status": "200"}
 
 
 def test_others_go_on_meanwhile_and_see_nothing_of_it() -> None:

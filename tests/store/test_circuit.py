@@ -234,12 +234,13 @@ def test_half_open_lets_no_more_through_than_it_needs() -> None:
     assert [circuit.ask(str(n), now=10.0, lease=LEASE) for n in range(4)] == [None, None, PATIENCE, PATIENCE]
 
 
-def test_a_probe_whose_process_died_gives_its_place_back() -> None:
-    circuit = Circuit(TERMS)
-    circuit.note(succeeded=0, failed=4, now=0.0)
-    assert circuit.ask("one", now=10.0, lease=LEASE) is None
-    assert circuit.ask("two", now=10.0, lease=LEASE) is None
-    assert circuit.ask("three", now=10.0 + LEASE, lease=LEASE) is None
+def test_a_probe_whose_process_died_gives_its_place_back(redis_url: str) -> None:
+    with started(redis_url) as shared:
+        for subject in (Alone(), shared()):
+            for _ in range(4):
+                subject.call_ends(False, 0.0)
+            waits = [subject.ask(token, now) for token, now in [("a", 10.0), ("b", 10.0), ("c", 14.0), ("d", 15.0)]]
+            assert waits == [None, None, PATIENCE, None]
 
 
 def test_a_call_that_began_before_it_opened_closes_nothing() -> None:

@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from batchapi.store.circuit import Terms
-from batchapi.store.circuits import FRESH, Call, SharedCircuits
+from batchapi.store.circuits import FRESH, Call, LocalCircuits, SharedCircuits
 from batchapi.store.shared import RedisStore
 from tests.store.server import Server, eventually
 
@@ -224,6 +224,18 @@ def test_while_redis_is_away_a_process_goes_by_what_it_sees_itself(lone_server: 
     eventually(lambda: not circuits.link.is_away)
     circuits.trip()
     assert isinstance(circuits.begin("session-list", 1.0), Call), "all processes together have seen nothing"
+    assert circuits.alone.states() == [], "nor does it begin with that when Redis goes away again"
+
+
+def test_a_call_ends_once() -> None:
+    """Where it was given up it comes back all the same, later."""
+    circuits = LocalCircuits(TERMS)
+    for _ in range(3):
+        call = circuits.begin("session-list", 1.0)
+        assert isinstance(call, Call)
+        call.end(False)
+        call.end(False)
+    assert circuits.states() == []
 
 
 def test_a_hung_redis_costs_one_timeout_and_no_error(lone_server: Server, open_store: Open) -> None:
