@@ -4,7 +4,8 @@ An entry carries the generations that its tags had before its view ran. It is cu
 one that it was made under and each of those generations is still the same number.
 """
 
-from batchapi.store.chosen import get_store
+from batchapi.store.chosen import get_counter, get_store
+from batchapi.store.counter import Counter
 from batchapi.store.entry import ALONE, EVERYTHING, Entry, Found, Snapshot, Store
 
-__all__ = ["ALONE", "EVERYTHING", "Entry", "Found", "Snapshot", "Store", "get_store"]
+__all__ = ["ALONE", "EVERYTHING", "Counter", "Entry", "Found", "Snapshot", "Store", "get_counter", "get_store"]

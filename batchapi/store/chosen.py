@@ -1,4 +1,4 @@
-"""The name of a Django cache in, the store that fits it out."""
+"""The name of a Django cache in, the store or the counter that fits it out."""
 
 import threading
 from typing import Any
@@ -11,11 +11,13 @@ from django.core.signals import setting_changed
 from django_redis.cache import RedisCache  # type: ignore[import-untyped]  # It comes without py.typed.
 from redis import ConnectionPool
 
+from batchapi.store.counter import Counter
 from batchapi.store.entry import Store
 from batchapi.store.memory import MemoryStore
-from batchapi.store.shared import RedisStore
+from batchapi.store.shared import ROOM, TIMEOUT, WINDOW, RedisStore
 
 stores: dict[tuple[str, int], Store | None] = {}
+counters: dict[str, Counter] = {}
 lock = threading.Lock()
 
 
@@ -30,6 +32,19 @@ def get_store(alias: str, size: int) -> Store | None:
             if key not in stores:
                 stores[key] = make_store(caches[alias], size)
     return stores[key]
+
+
+def get_counter(alias: str) -> Counter:
+    """This process's one counter for a cache: in its Redis, else in memory.
+
+    Raises InvalidCacheBackendError if there is no such cache.
+    """
+    if alias not in counters:
+        with lock:
+            if alias not in counters:
+                prefix = caches[alias].make_key(f"{ROOM}:rate")
+                counters[alias] = Counter(pool_of(caches[alias]), prefix, timeout=TIMEOUT, window=WINDOW)
+    return counters[alias]
 
 
 def make_store(cache: BaseCache, size: int) -> Store | None:
@@ -60,7 +75,10 @@ def forget_stores(*, setting: str, **_kwargs: object) -> None:
         with lock:
             for store in filter(None, stores.values()):
                 store.close()
+            for counter in counters.values():
+                counter.close()
             stores.clear()
+            counters.clear()
 
 
 setting_changed.connect(forget_stores)
