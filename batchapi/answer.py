@@ -15,14 +15,27 @@ from batchapi.plan import plan_batch
 from batchapi.render import render_batch
 
 
-def answer_batch(data: Any, *, parent: Parent, settings: Settings, identify: Callable[[], str]) -> Response:
+def nobody_listens(_caller: Callable[[], str]) -> None:
+    """For doors that count no batches."""
+
+
+def answer_batch(
+    data: Any,
+    *,
+    parent: Parent,
+    settings: Settings,
+    identify: Callable[[], str],
+    begun: Callable[[Callable[[], str]], None] = nobody_listens,
+) -> Response:
     """Parse, plan, execute, render. Raises EnvelopeError, before anything has run.
 
-    `identify` names the caller; it is asked only when the caller's limits come into play.
+    `identify` names the caller; it is asked only when the caller's limits come into play. `begun` is given what names
+    the caller as far as the views have found out.
     """
     batch = parse_batch(data, parent=parent, limits=settings.limits)
     plan = plan_batch(batch, rules=settings.rules)
     stack = build_stack(parent, settings)
+    begun(stack.caller)
     running = execute_plan(plan, stack, correlation_id=parent.correlation_id, limits=settings.lanes, identify=identify)
     with closing(running) as responses:  # Whatever happens to the answer, no lane is left behind.
         return render_batch(batch, responses, parent=parent, limits=settings.limits)

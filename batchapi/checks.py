@@ -1,4 +1,4 @@
-"""What `manage.py check` says about a project's settings: E001 to E004, W001, W003 to W005."""
+"""What `manage.py check` says about a project's settings: E001 to E004, W001 to W005."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -10,12 +10,15 @@ from django.core.cache import caches
 from django.core.cache.backends.dummy import DummyCache
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.module_loading import import_string
+from rest_framework.settings import api_settings
+from rest_framework.throttling import ScopedRateThrottle, SimpleRateThrottle
 
 from batchapi.conf import find_problems, get_settings
 from batchapi.middleware import strangers
 from batchapi.policy import read_policy
 from batchapi.store import get_store
 from batchapi.store.databases import is_in_memory
+from batchapi.throttling import BatchRateThrottle
 
 PSYCOPG_POOL_SIZE = 4  # of a pool that says nothing of its size
 
@@ -26,6 +29,7 @@ def register_all() -> None:
     checks.register(check_middleware)
     checks.register(check_cache)
     checks.register(check_pools)
+    checks.register(check_rates, checks.Tags.security, deploy=True)
     checks.register(check_async_views, checks.Tags.urls)
 
 
@@ -64,11 +68,14 @@ def skipped() -> Iterator[checks.CheckMessage]:
 
 def check_cache(**_kwargs: object) -> list[checks.CheckMessage]:
     """E004 for a cache that does not exist, W001 for one in which nothing can be kept."""
-    if find_problems(getattr(settings, "BATCHAPI", {})) or not (caching := get_settings().caching).ENABLE_CACHING:
+    if find_problems(getattr(settings, "BATCHAPI", {})):
         return []
+    caching = get_settings().caching
     if caching.CACHE_ALIAS not in settings.CACHES:
         words = f"BATCHAPI['CACHE_ALIAS']: there is no cache {caching.CACHE_ALIAS!r} in CACHES."
         return [checks.Error(words, id="batchapi.E004")]
+    if not caching.ENABLE_CACHING:
+        return []
     cache, store = caches[caching.CACHE_ALIAS], get_store(caching.CACHE_ALIAS, caching.CACHE_SIZE)
     if isinstance(cache, DummyCache) or all(map(is_in_memory, settings.DATABASES)):
         return []
@@ -107,6 +114,38 @@ def pool_size(database: dict[str, Any]) -> int | None:
         return None
     given = pool if isinstance(pool, dict) else {}
     return int(given.get("max_size") or given.get("min_size") or PSYCOPG_POOL_SIZE)
+
+
+def check_rates(**_kwargs: object) -> list[checks.CheckMessage]:
+    """W002 for batch endpoints that bound nobody: neither BATCH_RATE nor a throttle with a rate is there."""
+    if find_problems(getattr(settings, "BATCHAPI", {})) or any(map(is_bounding, api_settings.DEFAULT_THROTTLE_CLASSES)):
+        return []
+    views: Iterator[Any] = find_views(get_resolver().url_patterns)
+    endpoints = {
+        view.cls
+        for view in views
+        if getattr(getattr(view, "cls", None), "is_batch_endpoint", False)
+        and not any(map(is_bounding, view.initkwargs.get("throttle_classes", view.cls.throttle_classes)))
+    }
+    return [
+        checks.Warning(
+            f"Nothing bounds how many sub-requests one caller may send to {endpoint.__qualname__}.",
+            hint='Set BATCHAPI["BATCH_RATE"], for example "3000/min".',
+            id="batchapi.W002",
+        )
+        for endpoint in sorted(endpoints, key=lambda endpoint: str(endpoint.__qualname__))
+    ]
+
+
+def is_bounding(throttle: Any) -> bool:
+    """Whether a throttle class has a rate. Of one that is a project's own entirely we believe it."""
+    if issubclass(throttle, BatchRateThrottle):
+        return (throttle.rate or get_settings().limits.BATCH_RATE) is not None
+    if issubclass(throttle, ScopedRateThrottle):
+        return any(throttle.THROTTLE_RATES.values())  # Each view says which.
+    if issubclass(throttle, SimpleRateThrottle):
+        return bool(getattr(throttle, "rate", None) or throttle.THROTTLE_RATES.get(throttle.scope))
+    return True
 
 
 def check_async_views(**_kwargs: object) -> list[checks.CheckMessage]:

@@ -160,7 +160,11 @@ class BatchThrottled(EnvelopeError):
     status = 429
     code = "batch_throttled"
     title = "Too many batches"
-    wait = 1.0
+
+    def __init__(self, detail: str, *, wait: float | None = 1.0) -> None:
+        """`wait` is None where no time helps."""
+        super().__init__(detail)
+        self.wait = wait
 
 
 class SubRequestError(BatchError):

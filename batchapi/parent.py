@@ -6,6 +6,7 @@ Nothing of the outer request is written to while the batch runs; `settle` swaps 
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from typing import Any, cast
@@ -14,6 +15,7 @@ from urllib.parse import quote
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
@@ -115,6 +117,14 @@ def name_caller(user: Any, request: HttpRequest) -> str:
     """Who sent a batch, for limits: a user who has a row, else the address, behind the proxies that DRF trusts."""
     pk, asked = getattr(user, "pk", None), cast(Request, request)  # get_ident reads META, which both have
     return f"address {BaseThrottle().get_ident(asked)}" if pk is None else f"user {pk}"
+
+
+def identify(request: Request) -> str:
+    """Who sent a batch: the user of the first authenticator that succeeds, else the address."""
+    user = None
+    with suppress(APIException):
+        user = request.user
+    return name_caller(user, request._request)
 
 
 def base_environ(request: HttpRequest) -> dict[str, Any]:

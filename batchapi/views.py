@@ -1,12 +1,11 @@
 """The door: an HTTP request in, an HTTP response out."""
 
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from django.db import connections
 from django.http import HttpRequest
-from rest_framework.exceptions import APIException
+from django.http.response import HttpResponseBase
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,8 +13,11 @@ from rest_framework.views import APIView
 
 from batchapi.answer import answer_batch
 from batchapi.conf import get_settings
-from batchapi.parent import Parent, name_caller
+from batchapi.parent import Parent, identify
+from batchapi.parse.envelope import refuse_nested
+from batchapi.places import places
 from batchapi.render import render_error
+from batchapi.throttling import BatchRateThrottle
 from batchapi.wire.json import BatchJSONParser, BatchJSONRenderer
 
 
@@ -26,7 +28,7 @@ class BatchView(APIView):
     parser_classes = (BatchJSONParser,)
     renderer_classes = (BatchJSONRenderer,)
     permission_classes = (AllowAny,)  # Each view says its own 401 or 403.
-    throttle_classes = ()  # Each view counts each sub-request itself.
+    throttle_classes = (BatchRateThrottle,)  # What is sent; each view counts what reaches it itself.
     versioning_class = None
 
     @classmethod
@@ -36,10 +38,19 @@ class BatchView(APIView):
         view._non_atomic_requests = {*connections}
         return view
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Hold a place among the batches that run, from before the body is read until there is an answer."""
+        with places.place(request) as self.place:
+            return super().dispatch(request, *args, **kwargs)
+
     def post(self, request: Request) -> Response:
         """Parse, plan, execute, render."""
         return answer_batch(
-            request.data, parent=self.parent, settings=get_settings(), identify=partial(identify, request)
+            request.data,
+            parent=self.parent,
+            settings=get_settings(),
+            identify=partial(identify, request),
+            begun=self.place.listen,
         )
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
@@ -50,6 +61,16 @@ class BatchView(APIView):
     def perform_authentication(self, request: Request) -> None:
         """Not before somebody asks for the user."""
 
+    def check_throttles(self, request: Request) -> None:
+        """As many batches at the same time, and then as many sub-requests, as one caller may have.
+
+        One that is in a batch itself is refused before: it would wait for the one that it is in.
+        """
+        refuse_nested(self.parent)
+        most = get_settings().limits.MAX_CONCURRENT_BATCHES
+        places.take(self.place, most=most, identify=partial(identify, request))
+        super().check_throttles(request)
+
     def get_parser_context(self, http_request: HttpRequest) -> dict[str, Any]:
         """Hand the limits to the parser."""
         return {**super().get_parser_context(http_request), "limits": get_settings().limits}
@@ -57,11 +78,3 @@ class BatchView(APIView):
     def get_exception_handler(self) -> Any:
         """Every refusal is application/problem+json, whatever the project made of its other errors."""
         return render_error
-
-
-def identify(request: Request) -> str:
-    """Who sent a batch: the user of the first authenticator that succeeds, else the address."""
-    user = None
-    with suppress(APIException):
-        user = request.user
-    return name_caller(user, request._request)

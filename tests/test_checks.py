@@ -1,9 +1,10 @@
-"""What `manage.py check` says about middleware, caches, pools of connections and async views."""
+"""What `manage.py check` says about middleware, caches, rates, pools of connections and async views."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from django.conf import settings
@@ -13,10 +14,13 @@ from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 from django.urls import include, path
 from django.utils.module_loading import import_string
+from rest_framework.throttling import AnonRateThrottle, BaseThrottle, ScopedRateThrottle
 
 from batchapi import batchable
-from batchapi.checks import check_async_views, check_cache, check_pools
+from batchapi.checks import check_async_views, check_cache, check_pools, check_rates
 from batchapi.middleware import KNOWN
+from batchapi.throttling import BatchRateThrottle
+from batchapi.views import BatchView
 from tests.differential.stage import on_database
 
 OVERRIDES = pytest.mark.filterwarnings("ignore:Overriding setting DATABASES")  # Nobody connects to them here.
@@ -104,6 +108,62 @@ def test_an_async_view_that_a_transaction_would_break_is_named() -> None:
     assert check_async_views() == []
     with override_settings(DATABASES={"default": settings.DATABASES["default"] | {"ATOMIC_REQUESTS": True}}):
         assert [(message.id, "breaks" in message.msg) for message in check_async_views()] == [("batchapi.W005", True)]
+
+
+class Burst(BatchRateThrottle):
+    rate = "50/s"
+
+
+class Anonymous(AnonRateThrottle):
+    """DRF's own, whose rate is a setting."""
+
+
+class Hourly(AnonRateThrottle):
+    rate = "1000/hour"
+
+
+class Own(BaseThrottle):
+    """Does as it thinks best."""
+
+
+def bound_by(*throttles: type[BaseThrottle], **batchapi: object) -> list[str]:
+    """What the check says of an endpoint with these throttles."""
+    urls = ModuleType("urls_of_a_test")
+    vars(urls)["urlpatterns"] = [path("batch/", BatchView.as_view(throttle_classes=throttles)), path("d/", stays_out)]
+    with override_settings(ROOT_URLCONF=urls, BATCHAPI=batchapi):
+        return [message.id for message in check_rates()]
+
+
+def test_an_endpoint_that_bounds_nobody_is_named_before_it_is_deployed() -> None:
+    """And in development it is not."""
+    deployed = [message for message in run_checks(include_deployment_checks=True) if message.id == "batchapi.W002"]
+    assert [message.msg.split()[-1] for message in deployed] == ["BatchView."]
+    assert "batchapi.W002" not in ids()
+
+
+@pytest.mark.parametrize(
+    ("throttles", "rate", "expected"),
+    [
+        ([BatchRateThrottle], None, ["batchapi.W002"]),
+        ([BatchRateThrottle], "3000/min", []),
+        ([], "3000/min", ["batchapi.W002"]),
+        ([Burst], None, []),
+        ([Anonymous], None, ["batchapi.W002"]),
+        ([ScopedRateThrottle], None, ["batchapi.W002"]),
+        ([Anonymous, Hourly], None, []),
+        ([Own], None, []),
+    ],
+)
+def test_a_rate_in_any_throttle_bounds(
+    throttles: list[type[BaseThrottle]], rate: str | None, expected: list[str]
+) -> None:
+    assert bound_by(*throttles, BATCH_RATE=rate) == expected
+
+
+def test_throttles_of_all_views_bound_as_well() -> None:
+    """Each sub-request counts there."""
+    with override_settings(REST_FRAMEWORK={"DEFAULT_THROTTLE_CLASSES": ["tests.test_checks.Hourly"]}):
+        assert bound_by(BatchRateThrottle) == []
 
 
 BACKENDS = {

@@ -1,8 +1,10 @@
 """Fills in what a sub-request takes from earlier answers, right before it runs, and checks its URL like any other."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 from urllib.parse import quote, urljoin
 
@@ -21,14 +23,18 @@ class References:
 
     def __init__(self, find_route: FindRoute, *, max_bytes: int) -> None:
         self.find_route = find_route
-        self.max_bytes = max_bytes  # of one body with its values; else a few references could double it each time
+        self.max_bytes = max_bytes  # of all values in bodies: as much as the client could have sent itself
+        self.lock = Lock()
+        self.filled: Counter[str] = Counter()  # bytes of the values in the body of each sub-request
         self.answers: dict[str, SubResponse] = {}
         self.documents: dict[str, Any] = {}  # JSON bodies of answers, read once
+        self.lengths: dict[str, dict[Reference, int]] = {}  # of the JSON of values in answers
 
     def keep(self, response: SubResponse) -> None:
         """Remember an answer that others may refer to."""
         self.answers[response.request.key] = response
         self.documents.pop(response.request.key, None)
+        self.lengths.pop(response.request.key, None)
 
     def fill_in(self, request: SubRequest) -> SubRequest:
         """The sub-request with every value in its place, and a route.
@@ -52,20 +58,40 @@ class References:
 
     def fill_body(self, request: SubRequest) -> bytes:
         """The JSON body with its values, each of the type that it has in the answer."""
-        document, room = json.loads(request.body), self.max_bytes - len(request.body)
+        document = json.loads(request.body)
+        self.make_room(request)
         try:
             for binding in request.bindings:
                 if binding.target == "body":
-                    text = compact(self.find(binding.reference))
-                    room -= len(text)
-                    if room < 0:
-                        raise UnresolvedReference(f"With the values, the body has more than {self.max_bytes} bytes.")
-                    put(document, binding.name, json.loads(text))
+                    put(document, binding.name, json.loads(self.write(request, binding.reference)))
             return compact(document).encode()
         except NoSuchPlace:
             raise UnresolvedReference("The body has no place for the value that is referred to.") from None
         except (ValueError, RecursionError):  # NaN, which is not JSON, or too deep
             raise UnresolvedReference("The value that is referred to cannot be written as JSON.") from None
+
+    def write(self, request: SubRequest, reference: Reference) -> str:
+        """The JSON of a value, for which there is room. One that is known to be too large is not written again."""
+        lengths, text = self.lengths.setdefault(reference.key, {}), None
+        if reference not in lengths:
+            text = compact(self.find(reference))
+            lengths[reference] = len(text)
+        self.make_room(request, size=lengths[reference])
+        return compact(self.find(reference)) if text is None else text
+
+    def make_room(self, request: SubRequest, *, size: int = 0) -> None:
+        """Count a value of a body, or begin to. A sub-request that runs again is counted once.
+
+        Raises UnresolvedReference where it is one too many.
+        """
+        with self.lock:
+            if not size:
+                del self.filled[request.key]
+            if self.filled.total() + len(request.body) + size > self.max_bytes:
+                del self.filled[request.key]  # It will not run, so others may have that room.
+                words = f"With the values, the bodies of this batch have more than {self.max_bytes} bytes."
+                raise UnresolvedReference(words)
+            self.filled[request.key] += size
 
     def route_of(self, request: SubRequest) -> Route:
         """Where the URL leads now; checked from the start, as if the client had written it."""

@@ -30,10 +30,8 @@ def parse_batch(data: Any, *, parent: Parent, limits: Limits) -> Batch:
     Raises EnvelopeError, which tells of all that is wrong at once; its pointers are URI fragments (RFC 6901).
     """
     refuse_parent(parent)
-    items, pointer = find_list(data)
+    items, pointer = find_list(data, limits=limits)
     is_relaxed = read_ordering(data)
-    if len(items) > limits.MAX_BATCH_SIZE:
-        raise TooMany(f"A batch has at most {limits.MAX_BATCH_SIZE} sub-requests, not {len(items)}.", pointer=pointer)
     requests: list[SubRequest] = []
     errors: list[EnvelopeError] = []
     for index, item in enumerate(items):
@@ -53,18 +51,31 @@ def parse_batch(data: Any, *, parent: Parent, limits: Limits) -> Batch:
 
 def refuse_parent(parent: Parent) -> None:
     """Refuse what the outer request asks for and cannot have, where ignoring it would do harm."""
-    if parent.is_nested:
-        raise NestedBatch("A view inside a batch posted a batch; call the views themselves.")
+    refuse_nested(parent)
     if parent.idempotency_key is not None:
         raise NotSupportedYet("Idempotency-Key is not supported yet; leave it out.", header="Idempotency-Key")
     if STOP_ON_ERROR.search(parent.prefer):
         raise NotSupportedYet("A batch cannot stop at the first error yet; use dependsOn.", header="Prefer")
 
 
-def find_list(data: Any) -> tuple[list[Any], str]:
-    """The sub-requests as the client wrote them, and a JSON pointer to them."""
-    if isinstance(data, list):
-        return data, "#"
+def refuse_nested(parent: Parent) -> None:
+    """Refuse a batch in a batch."""
+    if parent.is_nested:
+        raise NestedBatch("A view inside a batch posted a batch; call the views themselves.")
+
+
+def find_list(data: Any, *, limits: Limits) -> tuple[list[Any], str]:
+    """The sub-requests as the client wrote them, and a JSON pointer to them. Raises BadEnvelope and TooMany."""
+    items, pointer = data, "#"
+    if not isinstance(data, list):
+        items, pointer = find_member(data), "#/requests"
+    if len(items) > limits.MAX_BATCH_SIZE:
+        raise TooMany(f"A batch has at most {limits.MAX_BATCH_SIZE} sub-requests, not {len(items)}.", pointer=pointer)
+    return items, pointer
+
+
+def find_member(data: Any) -> list[Any]:
+    """The list in a batch that is an object."""
     if not isinstance(data, dict) or not isinstance(data.get("requests"), list):
         where = "#/requests" if isinstance(data, dict) and "requests" in data else "#"
         example = '{"requests": [{"url": "/api/…"}]}'
@@ -72,7 +83,8 @@ def find_list(data: Any) -> tuple[list[Any], str]:
     for name in LATER:
         if data.get(name) is not None:
             raise NotSupportedYet(f"{name!r} is not supported yet; leave it out.", pointer=f"#/{name}")
-    return data["requests"], "#/requests"
+    requests: list[Any] = data["requests"]
+    return requests
 
 
 def read_ordering(data: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http.client import responses as PHRASES  # noqa: N812 - a table of the standard library
+from math import ceil
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -67,5 +68,5 @@ def headers_of(error: Exception) -> dict[str, str]:
     if getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = error.auth_header  # type: ignore[attr-defined]
     if getattr(error, "wait", None):
-        headers["Retry-After"] = str(int(error.wait))  # type: ignore[attr-defined]
+        headers["Retry-After"] = str(ceil(error.wait))  # type: ignore[attr-defined]
     return headers

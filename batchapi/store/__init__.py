@@ -4,9 +4,10 @@ An entry carries the generations that its tags had before its view ran. It is cu
 one that it was made under and each of those generations is still the same number.
 """
 
-from batchapi.store.chosen import get_circuits, get_store
+from batchapi.store.chosen import get_circuits, get_counter, get_store
 from batchapi.store.circuit import State, Terms
 from batchapi.store.circuits import Call, Circuits
+from batchapi.store.counter import Counter
 from batchapi.store.entry import ALONE, EVERYTHING, Entry, Found, Snapshot, Store
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "EVERYTHING",
     "Call",
     "Circuits",
+    "Counter",
     "Entry",
     "Found",
     "Snapshot",
@@ -21,5 +23,6 @@ __all__ = [
     "Store",
     "Terms",
     "get_circuits",
+    "get_counter",
     "get_store",
 ]

@@ -1,4 +1,4 @@
-"""The name of a Django cache in; out, the store that fits it, and the circuits that are kept beside it."""
+"""The name of a Django cache in; out, the store that fits it, and the circuits and counts that lie beside it."""
 
 import threading
 from typing import Any
@@ -13,12 +13,14 @@ from redis import ConnectionPool
 
 from batchapi.store.circuit import Terms
 from batchapi.store.circuits import Circuits, LocalCircuits, SharedCircuits
+from batchapi.store.counter import Counter
 from batchapi.store.entry import Store
 from batchapi.store.memory import MemoryStore
-from batchapi.store.shared import RedisStore
+from batchapi.store.shared import ROOM, TIMEOUT, WINDOW, RedisStore
 
 stores: dict[tuple[str, int], Store | None] = {}
 circuits: dict[tuple[str, int, Terms], Circuits] = {}
+counters: dict[str, Counter] = {}
 lock = threading.Lock()
 
 
@@ -56,6 +58,19 @@ def make_circuits(store: Store | None, terms: Terms) -> Circuits:
     return LocalCircuits(terms)
 
 
+def get_counter(alias: str) -> Counter:
+    """This process's one counter for a cache: in its Redis, else in memory.
+
+    Raises InvalidCacheBackendError if there is no such cache.
+    """
+    if alias not in counters:
+        with lock:
+            if alias not in counters:
+                prefix = caches[alias].make_key(f"{ROOM}:rate")
+                counters[alias] = Counter(pool_of(caches[alias]), prefix, timeout=TIMEOUT, window=WINDOW)
+    return counters[alias]
+
+
 def make_store(cache: BaseCache, size: int) -> Store | None:
     """By the class of a cache, or the one that it is made from."""
     if isinstance(cache, LocMemCache):
@@ -84,8 +99,11 @@ def forget_stores(*, setting: str, **_kwargs: object) -> None:
         with lock:
             for store in filter(None, stores.values()):
                 store.close()
+            for counter in counters.values():
+                counter.close()
             stores.clear()
             circuits.clear()
+            counters.clear()
 
 
 setting_changed.connect(forget_stores)

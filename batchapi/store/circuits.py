@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from batchapi.store.circuit import BUCKETS, PATIENCE, Circuit, Opening, State, Terms, word_for
 from batchapi.store.link import Link
 from batchapi.store.processes import residents
+from batchapi.store.shared import ROOM
 
 logger = logging.getLogger("batchapi.circuit")
 
@@ -256,7 +257,7 @@ class SharedCircuits:
 
     def key(self, name: str) -> str:
         """Where something lies."""
-        return self.make_key(f"{{batchapi}}:{name}")
+        return self.make_key(f"{ROOM}:{name}")
 
     def states(self) -> list[State]:
         """See `Circuits.states`."""

@@ -436,7 +436,25 @@ def test_values_do_not_double_a_body_without_bounds():
         records = ask([*chain, HARMLESS])
     refused = next(record for record in records.values() if record["status"] != 200)
     assert code(refused) == (400, "unresolved_reference")
-    assert (refused["id"], records["19"]["status"], records["other"]["status"]) == ("7", 424, 200)
+    assert (refused["id"], records["19"]["status"], records["other"]["status"]) == ("6", 424, 200)
+
+
+def test_all_values_in_bodies_are_as_much_as_a_client_could_send_itself():
+    """One that is too large leaves the room to those that are not, and a value that is known is not written again."""
+    uses = [use(bind={"/x": f"$a.body#/{size}"}) | {"id": f"{size}{n}"} for size in ("big", "small") for n in range(3)]
+    with override_settings(BATCHAPI=settings.BATCHAPI | {"MAX_REQUEST_BYTES": 12_000}):
+        records = ask([say({"big": "x" * 6_000, "small": "x" * 1_000}), *uses])
+    assert [records[f"big{n}"]["status"] for n in range(3)] == [200, 400, 400]
+    assert [records[f"small{n}"]["status"] for n in range(3)] == [200, 200, 200]
+    assert code(records["big1"]) == (400, "unresolved_reference")
+
+
+def test_one_that_has_no_room_leaves_what_it_had_begun_to_take():
+    binds = {"/x": "$a.body#/small", "/y": "$a.body#/big", "/z": "$a.body#/big"}
+    uses = [use(bind={"/x": "$a.body#/small"}) | {"id": f"small{n}"} for n in range(3)]
+    with override_settings(BATCHAPI=settings.BATCHAPI | {"MAX_REQUEST_BYTES": 10_000}):
+        records = ask([say({"big": "x" * 5_800, "small": "x" * 3_000}), use(bind=binds), *uses])
+    assert [records[key]["status"] for key in ("b", "small0", "small1", "small2")] == [400, 200, 200, 200]
 
 
 ODD = {"id": "a", "url": "/api/raw/json/"}

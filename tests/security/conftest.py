@@ -1,5 +1,7 @@
 """Alice and a clean slate for each test."""
 
+from collections.abc import Iterator
+
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
@@ -7,6 +9,8 @@ from django.test import Client
 
 from tests.factories import UserFactory
 from tests.security.views import CALLS
+from tests.servers import NoServer
+from tests.store.server import Server, server
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +35,13 @@ def browser(alice: User) -> Client:
     client = Client(enforce_csrf_checks=True, raise_request_exception=False)
     client.force_login(alice)
     return client
+
+
+@pytest.fixture
+def lone_server() -> Iterator[Server]:
+    """A Redis that the test may do harm to."""
+    try:
+        with server() as one:
+            yield one
+    except NoServer as missing:
+        pytest.skip(str(missing))

@@ -207,9 +207,9 @@ def test_nothing_has_run_when_a_batch_is_refused(kind: str):
 
 
 def test_every_code_of_the_envelope_is_in_the_table():
-    """Those that are about bytes have their own tests."""
-    by_bytes = {"bad_json", "too_large"}
-    assert {code for code, *_ in REFUSED.values()} | by_bytes == {kind.code for kind in EnvelopeError.__subclasses__()}
+    """Those that are about bytes, about how much one caller sends and about keys have their own tests."""
+    elsewhere = {"bad_json", "too_large", "batch_throttled", "key_in_use", "key_reused"}
+    assert {code for code, *_ in REFUSED.values()} | elsewhere == {kind.code for kind in EnvelopeError.__subclasses__()}
 
 
 def test_every_envelope_error_is_a_4xx():

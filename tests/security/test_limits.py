@@ -2,12 +2,16 @@
 
 import gzip
 import json
-from time import process_time
+import tracemalloc
+from dataclasses import fields
+from time import monotonic, process_time
 from typing import Any
 
 import pytest
 from django.test import Client, override_settings
+from gunicorn.config import Timeout as GunicornTimeout
 
+from batchapi.conf import Lanes, Limits, find_problems
 from tests.security.asking import answer, answers, refusal, send
 from tests.security.views import CALLS
 
@@ -207,6 +211,71 @@ def test_the_longest_id_is_echoed_and_the_log_line_stays_a_line(caplog: pytest.L
     with caplog.at_level("INFO", "batchapi.access"):
         assert answer(ITEM | {"id": ident})["id"] == ident
     assert all(len(record.getMessage().splitlines()) == 1 for record in caplog.records)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, "1", None, True, []])
+@pytest.mark.parametrize("name", [f.name for f in fields(Limits) if f.type is int])
+def test_a_limit_is_a_whole_number_above_0(name: str, wrong: object):
+    """So none can be switched off by mistake."""
+    assert [number for number, _ in find_problems({name: wrong})] == ["batchapi.E002"]
+    assert find_problems({name: 1}) == []
+
+
+def test_the_number_of_references_is_bounded():
+    """All together, in whichever sub-requests."""
+
+    def taking(*numbers: int) -> list[Any]:
+        uses = (
+            {"url": "/api/meta/", "method": "POST", "bind": {f"/{n}": "$0.body#/path" for n in range(number)}}
+            for number in numbers
+        )
+        return [ITEM, *uses]
+
+    with limits(MAX_REFERENCES=3):
+        assert [record["status"] for record in answers(taking(1, 2))] == [200] * 3
+        assert refusal(taking(2, 2))["code"] == "too_many_references"
+
+
+@pytest.mark.parametrize("place", ["all of it", "one row each"])
+def test_a_hundred_references_to_one_large_body_are_over_soon(place: str):
+    """It is read once, and the views are given no more than a client could have sent itself."""
+    rows = [{"id": number, "title": "x" * 40} for number in range(16_000)]
+    large = {"body": json.dumps({"rows": rows}), "type": "application/json"}
+    size = len(json.dumps({"rows": rows}, separators=(",", ":")))
+    requests: list[Any] = [{"id": "l", "url": "/api/answers/", "method": "POST", "body": large}]
+    for number in range(100):
+        pointer = "" if place == "all of it" else f"/rows/{number}"
+        requests.append({"url": "/api/items/x/", "method": "POST", "bind": {"/a": f"$l.body#{pointer}"}})
+    with limits(MAX_BATCH_SIZE=101):
+        tracemalloc.start()
+        records = answers(requests)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        started = process_time()
+        answers(requests)
+    assert process_time() - started < SECONDS / 2
+    assert peak < 50_000_000
+    statuses = [record["status"] for record in records[1:]]
+    passed = 100 if place == "one row each" else Limits().MAX_REQUEST_BYTES // size
+    assert statuses == [200] * passed + [400] * (100 - passed)
+
+
+def test_the_time_of_a_batch_is_bounded():
+    """By the clock, whatever its views do. What has not begun then does not begin, and may be sent again."""
+    with limits(DEADLINE=0.3):
+        started = monotonic()
+        first, *_, last = answers([{"url": f"/api/nap/100/?{number}"} for number in range(20)])
+        assert monotonic() - started < 1.5
+    assert (first["status"], last["status"], last["body"]["code"]) == (200, 503, "deadline_before_start")
+    assert (last["body"]["executed"], last["headers"]["Retry-After"]) == (False, "1")
+    assert 1 <= len(CALLS) < 20
+
+
+def test_the_deadline_is_over_before_a_server_ends_the_request():
+    """Else the answers to what has run would be lost with it."""
+    deadline = Lanes().DEADLINE
+    assert deadline is not None
+    assert deadline < GunicornTimeout.default
 
 
 def test_a_batch_refused_for_its_size_has_called_nobody():

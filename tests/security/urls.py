@@ -31,6 +31,7 @@ api = [
     path("crash-in-renderer/", views.CrashInRenderer.as_view()),
     path("answers/", views.Raw.as_view()),
     path("bulk/", views.Bulk.as_view()),
+    path("nap/<int:ms>/", views.Nap.as_view()),
     path("to-batch/", views.to_batch),
     path("redirecting/", views.Redirecting.as_view()),
     path("undecorated/", views.undecorated_batch),

@@ -1,6 +1,7 @@
 """Views that an attacker would like to reach, or to have as a tool; each notes that it was called."""
 
 from collections.abc import Iterator
+from time import sleep
 from typing import Any
 
 from django.contrib.auth import get_user_model, login, logout
@@ -231,6 +232,14 @@ class Bulk(Recorded):
         if "stream" in request.query_params:
             return StreamingHttpResponse([content], content_type="text/plain")
         return HttpResponse(content, content_type="text/plain")
+
+
+class Nap(Recorded):
+    """Takes as many milliseconds as the URL says."""
+
+    def get(self, _request: Request, ms: int) -> Response:
+        sleep(ms / 1000)
+        return Response({})
 
 
 # Views that lead back to the batch
