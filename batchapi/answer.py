@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework.response import Response
 
 from batchapi.conf import Settings
+from batchapi.execute.records import hold_records
 from batchapi.execute.runner import execute_plan
 from batchapi.execute.stack import build_stack
 from batchapi.parent import Parent
@@ -18,11 +19,14 @@ from batchapi.render import render_batch
 def answer_batch(data: Any, *, parent: Parent, settings: Settings, identify: Callable[[], str]) -> Response:
     """Parse, plan, execute, render. Raises EnvelopeError, before anything has run.
 
-    `identify` names the caller; it is asked only when the caller's limits come into play.
+    `identify` names the caller; it is asked only when the caller's limits or keys come into play.
     """
     batch = parse_batch(data, parent=parent, limits=settings.limits)
     plan = plan_batch(batch, rules=settings.rules)
-    stack = build_stack(parent, settings)
-    running = execute_plan(plan, stack, correlation_id=parent.correlation_id, limits=settings.lanes, identify=identify)
-    with closing(running) as responses:  # Whatever happens to the answer, no lane is left behind.
-        return render_batch(batch, responses, parent=parent, limits=settings.limits)
+    with hold_records(batch, settings=settings, identify=identify) as records:
+        stack = build_stack(parent, settings, records)
+        running = execute_plan(
+            plan, stack, correlation_id=parent.correlation_id, limits=settings.lanes, identify=identify
+        )
+        with closing(running) as responses:  # Whatever happens to the answer, no lane is left behind.
+            return render_batch(batch, responses, parent=parent, limits=settings.limits)

@@ -207,9 +207,9 @@ def test_nothing_has_run_when_a_batch_is_refused(kind: str):
 
 
 def test_every_code_of_the_envelope_is_in_the_table():
-    """Those that are about bytes have their own tests."""
-    by_bytes = {"bad_json", "too_large"}
-    assert {code for code, *_ in REFUSED.values()} | by_bytes == {kind.code for kind in EnvelopeError.__subclasses__()}
+    """Those that are about bytes, or about what the caller sent before, have tests of their own."""
+    others = {"bad_json", "too_large", "key_in_use", "key_reused", "batch_throttled"}
+    assert {code for code, *_ in REFUSED.values()} | others == {kind.code for kind in EnvelopeError.__subclasses__()}
 
 
 def test_every_envelope_error_is_a_4xx():
@@ -269,7 +269,7 @@ OUTER = {  # what is asked of the batch endpoint itself: status, code
     "HTML": ({"headers": {"Accept": "text/html"}}, 406, "not_acceptable"),
     "a format that is none": ({"query_params": {"format": "xml"}}, 404, "not_found"),
     "to stop at an error": ({"headers": {"Prefer": "wait=5, continue-on-error=false"}}, 400, "not_supported_yet"),
-    "a key": ({"headers": {"Idempotency-Key": '"a"'}}, 400, "not_supported_yet"),
+    "a key that is none": ({"headers": {"Idempotency-Key": '"'}}, 400, "bad_header"),
 }
 
 
