@@ -60,6 +60,8 @@ class Keys:
             except (IntegrityError, OutrunError):
                 continue  # Somebody was faster.
             except OperationalError as error:
+                if is_locked(error):
+                    raise in_use(next(iter(self.claims.values()))) from error
                 if not is_transient(error):
                     raise
                 continue
@@ -160,6 +162,11 @@ class Keys:
             logger.warning(
                 "Idempotency keys are not given back before the time of their batch is over.", exc_info=error
             )
+
+
+def is_locked(error: OperationalError) -> bool:
+    """Whether an SQLite file was being written for longer than a connection waits: by the holder of a key, perhaps."""
+    return getattr(error.__cause__, "sqlite_errorname", "").startswith("SQLITE_BUSY")
 
 
 def is_over(row: Any) -> bool:

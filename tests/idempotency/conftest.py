@@ -1,4 +1,6 @@
-"""Alice and Bob, logged in; nothing has happened yet."""
+"""Alice and Bob, logged in; a stage for processes that die. Nothing has happened yet."""
+
+from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import User
@@ -6,7 +8,9 @@ from django.core.cache import cache
 from django.test import Client
 
 from tests.factories import UserFactory
+from tests.idempotency.stage import Stage, stage_on
 from tests.idempotency.views import CALLS, OUTCOMES
+from tests.serving.server import postgres_database, sqlite_file
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +40,19 @@ def logged_in(user: User) -> Client:
     client = Client(raise_request_exception=False)
     client.force_login(user)
     return client
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def the_stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    if request.param == "sqlite":
+        with sqlite_file() as url, stage_on(url) as stage:
+            yield stage
+    else:
+        with postgres_database(request.getfixturevalue("postgres_url")) as url, stage_on(url) as stage:
+            yield stage
+
+
+@pytest.fixture
+def stage(the_stage: Stage) -> Stage:
+    the_stage.reset()
+    return the_stage

@@ -19,6 +19,7 @@ from rest_framework.views import APIView
 
 from batchapi import batch_policy, batchable
 from chat.models import Session
+from tests.idempotency.cuts import happen
 
 CALLS: list[str] = []  # names that views were called with, in order
 
@@ -67,7 +68,10 @@ class Write(APIView):
 
     def post(self, request: Request, name: str, end: str) -> Any:
         CALLS.append(name)
+        happen(f"called {name}")
         write(name)
+        transaction.on_commit(partial(happen, f"committed {name}"))
+        happen(f"wrote {name}")
         end = OUTCOMES.get(name, end)
         if end in ENDS:
             ENDS[end]()
