@@ -29,6 +29,7 @@ def test_whoever_oversleeps_between_two_writes_does_no_more(stage: Stage):
     assert woken.records["d"]["body"] == second.records["d"]["body"]
 
 
+@pytest.mark.parametrize("the_stage", ["postgresql"], indirect=True)  # On SQLite it would be the only writer already.
 @pytest.mark.parametrize("point", [TOUCH.replace("after", "before"), 'before INSERT INTO "batchapi_idempotencyrecord"'])
 def test_whoever_oversleeps_before_its_first_write_does_none(stage: Stage, point: str):
     """At the door of a transaction; and before it has the key at all, where the other answers are given to it."""
@@ -40,9 +41,16 @@ def test_whoever_oversleeps_before_its_first_write_does_none(stage: Stage, point
     assert "Idempotent-Replayed" in woken.records["a"]["headers"]
 
 
-@pytest.mark.parametrize("point", ["wrote a", "wrote b", "called d"])
+@pytest.mark.parametrize(
+    ("the_stage", "point"),
+    [("postgresql", "wrote a"), ("postgresql", "wrote b"), ("postgresql", "called d"), ("sqlite", "wrote b")],
+    indirect=["the_stage"],
+)
 def test_while_it_sleeps_in_a_transaction_nobody_takes_over(stage: Stage, point: str):
-    """Nobody could tell whether it will commit. Its time is over when it wakes up, so it does not."""
+    """Nobody could tell whether it will commit. Its time is over when it wakes up, so it does not.
+
+    On SQLite others wait for it as long as their connections wait for any writer.
+    """
     stopped = stop(stage, point, settings={"DEADLINE": 0.5})
     stage.wait_until_nobody_is_at_work()
     second = stage.send(*BATCH)
