@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework.response import Response
 
 from batchapi.conf import Settings
+from batchapi.execute.records import hold_records
 from batchapi.execute.runner import execute_plan
 from batchapi.execute.stack import build_stack
 from batchapi.parent import Parent
@@ -29,13 +30,16 @@ def answer_batch(
 ) -> Response:
     """Parse, plan, execute, render. Raises EnvelopeError, before anything has run.
 
-    `identify` names the caller; it is asked only when the caller's limits come into play. `begun` is given what names
-    the caller as far as the views have found out.
+    `identify` names the caller; it is asked only when the caller's limits or keys come into play. `begun` is given what
+    names the caller as far as the views have found out.
     """
     batch = parse_batch(data, parent=parent, limits=settings.limits)
     plan = plan_batch(batch, rules=settings.rules)
-    stack = build_stack(parent, settings)
-    begun(stack.caller)
-    running = execute_plan(plan, stack, correlation_id=parent.correlation_id, limits=settings.lanes, identify=identify)
-    with closing(running) as responses:  # Whatever happens to the answer, no lane is left behind.
-        return render_batch(batch, responses, parent=parent, limits=settings.limits)
+    with hold_records(batch, settings=settings, identify=identify) as records:
+        stack = build_stack(parent, settings, records)
+        begun(stack.caller)
+        running = execute_plan(
+            plan, stack, correlation_id=parent.correlation_id, limits=settings.lanes, identify=identify
+        )
+        with closing(running) as responses:  # Whatever happens to the answer, no lane is left behind.
+            return render_batch(batch, responses, parent=parent, limits=settings.limits)

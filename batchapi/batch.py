@@ -88,6 +88,7 @@ class SubRequest:
     group: str | None = None  # the atomic group that it is a member of
     condition: "Condition | None" = None  # the outcome of another that lets it run
     bindings: tuple["Binding", ...] = ()  # what earlier answers fill in before it runs
+    idempotency_key: str | None = None  # its own, if it is unsafe
     route: Route | None = None
     refusal: SubRequestError | None = None
 
@@ -154,6 +155,7 @@ class Batch:
     requests: tuple[SubRequest, ...]
     is_relaxed: bool = False  # the client accepts any order of what is not linked
     pointer: str = "#/requests"  # where the list stood in what the client sent (RFC 6901)
+    idempotency_key: str | None = None  # of all unsafe sub-requests that have none of their own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -208,6 +208,7 @@ class NoStoredAnswer(SubRequestError):
     status = 409
     code = "no_stored_answer"
     title = "It was sent before, and its answer is not known"
+    executed = True
 
     def __init__(self, detail: str, *, outcome: str) -> None:
         super().__init__(detail)

@@ -55,7 +55,7 @@ def unwatched() -> Iterator[None]:
 
 
 class ForeignAliasError(Exception):
-    """A view in an atomic group wants to write to another database than the group's."""
+    """A view whose transaction must be all that it does wants to write to another database than that."""
 
 
 def observe(
@@ -63,13 +63,14 @@ def observe(
 ) -> Any:  # the shape of Django's execute_wrapper
     """Run a statement between those who watch it and those who hear of it.
 
-    Raises ForeignAliasError, before it runs, for a write that an atomic group could not take back.
+    Raises ForeignAliasError, before it runs, for a write that could not be taken back with the rest: an atomic group's,
+    or one under an Idempotency-Key.
     """
     watch, tell, alias = watcher.get(), observer.get(), writable_alias.get()
     tables, is_write = look_at(text := str(sql))
     connection = context["connection"]
     if alias and is_write and alias != connection.alias:
-        raise ForeignAliasError(f"An atomic group writes to {alias!r} only.")
+        raise ForeignAliasError(f"What must be taken back as a whole writes to {alias!r} only.")
     if watch:
         watch.begin(connection, text, params, is_write=is_write)
     is_done = False

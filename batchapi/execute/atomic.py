@@ -1,9 +1,11 @@
 """All or nothing: the members of a group in listed order, in one transaction, each in a savepoint."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from contextvars import copy_context
 from dataclasses import replace
+from typing import Protocol
 
 from django.db import transaction
 from django.db.transaction import TransactionManagementError
@@ -20,6 +22,19 @@ logger = logging.getLogger("batchapi.atomic")
 Run = Callable[[SubRequest], SubResponse]
 
 
+class Recorder(Protocol):
+    """Keeps the answers of groups under an Idempotency-Key, in the transaction of what they did."""
+
+    def counted(self) -> AbstractContextManager[None]:
+        """A block that may have that transaction open."""
+
+    def begin(self, requests: Iterable[SubRequest]) -> None:
+        """First in the transaction. Raises SubRequestError for what must not run."""
+
+    def finish(self, responses: Iterable[SubResponse]) -> None:
+        """Last in it."""
+
+
 class MemberFailedError(Exception):
     """Ends the transaction of a group whose member did not succeed."""
 
@@ -27,9 +42,10 @@ class MemberFailedError(Exception):
 class Group:
     """One transaction on one database alias."""
 
-    def __init__(self, alias: str, *, checkpoint: Checkpoint) -> None:
+    def __init__(self, alias: str, *, checkpoint: Checkpoint, recorder: Recorder) -> None:
         self.alias = alias
         self.checkpoint = checkpoint
+        self.recorder = recorder
         self.responses: list[SubResponse] = []
         self.is_committed = self.has_conflict = False
 
@@ -51,10 +67,12 @@ class Group:
         running.set(members[-1])
         writable_alias.set(self.alias)
         try:
-            with transaction.atomic(using=self.alias):
+            with self.recorder.counted(), transaction.atomic(using=self.alias):
                 transaction.on_commit(self.note_commit, using=self.alias)  # first of all hooks
+                self.recorder.begin(members)
                 for member in members:
                     self.run_in_savepoint(member, run)
+                self.recorder.finish(self.responses)
         except MemberFailedError:
             self.has_conflict = self.responses[-1].fault == "conflict"
         except AttemptOver:
@@ -63,6 +81,8 @@ class Group:
             late = TimedOut("Its atomic group was not done in time.", outcome="rolled_back")
             late.executed = bool(self.responses)
             self.blame(late, members)
+        except SubRequestError as refusal:  # of the recorder
+            self.blame(refusal, members)
         except Exception as error:  # A hook that ran after the commit may raise anything.
             logger.error("An atomic group was ended by an exception.", exc_info=error)
             if self.is_committed:

@@ -255,10 +255,12 @@ class Board:
             ignores=self.limits.FINGERPRINT_IGNORES,
             is_ordered=len(self.wave.nodes) > 1 and not self.is_relaxed,
         )
-        may_gather = self.has_lanes and self.run.stack.has_async
-        self.async_places = frozenset(
-            place for place, node in enumerate(self.wave.nodes) if may_gather and has_async_view(node)
-        )
+        self.async_places = frozenset(place for place, node in enumerate(self.wave.nodes) if self.may_gather(node))
+
+    def may_gather(self, node: Node) -> bool:
+        """Whether a node is an async view that may run together with others. One with a record runs alone."""
+        stack = self.run.stack
+        return self.has_lanes and stack.has_async and has_async_view(node) and not stack.records.has(node.members[0])
 
     def is_bound(self, node: Node) -> bool:
         """Whether a node needs the first lane: what writes, and what may throttle where nobody keeps an order."""

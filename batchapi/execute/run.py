@@ -41,6 +41,8 @@ class Run:
 
     def run_group(self, node: Node, attempt: Attempt) -> list[SubResponse]:
         """The answers of a group's members."""
+        if answers := self.stack.records.answers_to(node.members):
+            return answers
 
         def run_member(request: SubRequest) -> SubResponse:
             filled = self.prepare(request)
@@ -51,7 +53,12 @@ class Run:
         return self.stack.open_group().run(node.members, run_member)
 
     def prepare(self, request: SubRequest) -> SubRequest | SubResponse:
-        """The sub-request with every value in its place; or why it may not run, or cannot."""
+        """The sub-request with every value in its place; or why it may not run, or cannot.
+
+        Or what it was answered before, whatever those that it depends on say this time.
+        """
+        if (answer := self.stack.records.answer_to(request)) is not None:
+            return answer
         try:
             self.check(request)
             return self.stack.references.fill_in(request)

@@ -14,8 +14,10 @@ from batchapi.execute.cache import Cache
 from batchapi.execute.circuit import AsyncCircuit, Circuit, Guard
 from batchapi.execute.dedupe import AsyncCopies, Copies
 from batchapi.execute.dispatch import Dispatch
+from batchapi.execute.idempotency import Recorded, is_taken_back
 from batchapi.execute.identity import Identities
 from batchapi.execute.jar import Jar
+from batchapi.execute.records import Records
 from batchapi.execute.references import References
 from batchapi.execute.retry import AsyncRetry, Retries, Retry
 from batchapi.execute.savepoints import Savepoints, open_aliases
@@ -34,6 +36,8 @@ class Stack(NamedTuple):
     async_handler: AsyncHandler  # for async views, several in one event loop
     references: References
     open_group: Callable[[], Group]
+    records: Records  # what was answered before under the same Idempotency-Key
+    is_taken_back: Callable[[SubRequest], bool]  # an attempt that fails has written nothing, though it is unsafe
     jar: Jar  # the cookies of the batch
     outdate: Callable[[frozenset[str]], None]  # tables that were written: forgets what was looked up in them
     cache: Cache | None  # the answers that are kept from one batch to the next
@@ -44,10 +48,10 @@ class Stack(NamedTuple):
     circuits: Circuits | None  # of the views; None where none ever opens
 
 
-def build_stack(parent: Parent, settings: Settings) -> Stack:
+def build_stack(parent: Parent, settings: Settings, records: Records) -> Stack:
     """One road for all sub-requests of a batch."""
     circuits = find_circuits(settings)
-    retries = Retries(settings.failures, is_recorded=lambda _: False)
+    retries = Retries(settings.failures, is_recorded=partial(is_taken_back, records=records))
     dispatch = Dispatch(
         parent,
         middleware=settings.layers.SUBREQUEST_MIDDLEWARE,
@@ -56,6 +60,8 @@ def build_stack(parent: Parent, settings: Settings) -> Stack:
     layers: list[Callable[[Handler], Handler]] = [Refusals, partial(Retry, retries=retries)]
     if circuits:
         layers.append(partial(Circuit, guard=Guard(circuits)))
+    if records:  # Inside whatever tries again: each attempt is a transaction of its own.
+        layers.append(partial(Recorded, records=records, checkpoint=dispatch.checkpoint))
     layers += [InTurn, Copies]
     if aliases := open_aliases():
         layers.append(partial(Savepoints, aliases=aliases, checkpoint=dispatch.checkpoint))
@@ -69,7 +75,9 @@ def build_stack(parent: Parent, settings: Settings) -> Stack:
             lambda request: find_route(request.url, method=request.method, headers=request.headers, parent=parent),
             max_bytes=settings.limits.MAX_REQUEST_BYTES,
         ),
-        open_group=lambda: Group(settings.layers.ATOMIC_GROUP_ALIAS, checkpoint=dispatch.checkpoint),
+        open_group=lambda: Group(settings.layers.ATOMIC_GROUP_ALIAS, checkpoint=dispatch.checkpoint, recorder=records),
+        records=records,
+        is_taken_back=partial(is_taken_back, records=records),
         jar=dispatch.jar,
         outdate=dispatch.memory.outdate,
         cache=build_cache(parent, settings, dispatch),

@@ -18,6 +18,7 @@ from batchapi.exceptions import (
     UnknownDependency,
 )
 from batchapi.parent import Parent
+from batchapi.parse.key import NAME, read_key, shared_keys
 from batchapi.parse.subrequest import member, parse_subrequest
 
 STOP_ON_ERROR = re.compile(r"(?:^|[,;\s])continue-on-error\s*=\s*\"?false", re.IGNORECASE)
@@ -30,6 +31,7 @@ def parse_batch(data: Any, *, parent: Parent, limits: Limits) -> Batch:
     Raises EnvelopeError, which tells of all that is wrong at once; its pointers are URI fragments (RFC 6901).
     """
     refuse_parent(parent)
+    key = None if parent.idempotency_key is None else read_key(parent.idempotency_key, header=NAME)
     items, pointer = find_list(data, limits=limits)
     is_relaxed = read_ordering(data)
     requests: list[SubRequest] = []
@@ -42,18 +44,17 @@ def parse_batch(data: Any, *, parent: Parent, limits: Limits) -> Batch:
     errors.extend(duplicates(requests, items=items, pointer=pointer))
     if not errors:  # A sub-request that could not be read has no id that another one could name.
         errors.extend(unknown_names(requests, items=items, pointer=pointer))
+        errors.extend(shared_keys(requests, outer=key, pointer=pointer))
     if errors:
         raise EnvelopeError.first_of(errors)
     if sum(len(request.bindings) for request in requests) > limits.MAX_REFERENCES:
         raise TooManyReferences(f"A batch has at most {limits.MAX_REFERENCES} references.", pointer=pointer)
-    return Batch(requests=tuple(requests), is_relaxed=is_relaxed, pointer=pointer)
+    return Batch(requests=tuple(requests), is_relaxed=is_relaxed, pointer=pointer, idempotency_key=key)
 
 
 def refuse_parent(parent: Parent) -> None:
     """Refuse what the outer request asks for and cannot have, where ignoring it would do harm."""
     refuse_nested(parent)
-    if parent.idempotency_key is not None:
-        raise NotSupportedYet("Idempotency-Key is not supported yet; leave it out.", header="Idempotency-Key")
     if STOP_ON_ERROR.search(parent.prefer):
         raise NotSupportedYet("A batch cannot stop at the first error yet; use dependsOn.", header="Prefer")
 

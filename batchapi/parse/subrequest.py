@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from batchapi.batch import METHODS, Binding, Condition, Priority, Route, SubRequest
+from batchapi.batch import METHODS, SAFE_METHODS, Binding, Condition, Priority, Route, SubRequest
 from batchapi.conf import Limits
 from batchapi.exceptions import BadEnvelope, BadId, BadMethod, BadUrl, EnvelopeError, SubRequestError
 from batchapi.parent import Parent
 from batchapi.parse.body import fillable, parse_body
 from batchapi.parse.headers import parse_headers
+from batchapi.parse.key import read_key
 from batchapi.parse.references import check_template, parse_bindings, parse_condition
 from batchapi.policy import PRIORITIES
 from batchapi.route import find_route
@@ -65,6 +66,7 @@ def parse_subrequest(item: Any, *, index: int, pointer: str, parent: Parent, lim
         group=read_group(item, here),
         condition=condition,
         bindings=bindings,
+        idempotency_key=read_own_key(headers, method=method, here=f"{here}/headers"),
         route=route,
         refusal=refusal,
     )
@@ -86,6 +88,12 @@ def locate(
         raise
     except SubRequestError as refusal:
         return None, refusal
+
+
+def read_own_key(headers: Mapping[str, str], *, method: str, here: str) -> str | None:
+    """The Idempotency-Key of an unsafe sub-request; what only reads needs none, and its view may do as it likes."""
+    value = headers.get("HTTP_IDEMPOTENCY_KEY")
+    return None if value is None or method in SAFE_METHODS else read_key(value, pointer=here)
 
 
 def merge(written: Iterable[str], condition: Condition | None, bindings: Iterable[Binding]) -> tuple[str, ...]:

@@ -269,7 +269,7 @@ OUTER = {  # what is asked of the batch endpoint itself: status, code
     "HTML": ({"headers": {"Accept": "text/html"}}, 406, "not_acceptable"),
     "a format that is none": ({"query_params": {"format": "xml"}}, 404, "not_found"),
     "to stop at an error": ({"headers": {"Prefer": "wait=5, continue-on-error=false"}}, 400, "not_supported_yet"),
-    "a key": ({"headers": {"Idempotency-Key": '"a"'}}, 400, "not_supported_yet"),
+    "a key that is none": ({"headers": {"Idempotency-Key": '"'}}, 400, "bad_header"),
 }
 
 

@@ -1,0 +1,188 @@
+"""What was answered under an Idempotency-Key: stored in the transaction of what was done, and given again.
+
+An answer has a place that is taken once, so not even a batch that has lost its key can store a second one.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+
+from django.db import DatabaseError, IntegrityError, transaction
+from django.utils import timezone
+
+from batchapi.batch import Batch, SubRequest, SubResponse
+from batchapi.conf import Settings
+from batchapi.exceptions import NoStoredAnswer
+from batchapi.execute.claims import Record, find_records
+from batchapi.execute.keys import Keys, Rows
+from batchapi.problem import problem_response
+from batchapi.statements import unwatched
+
+GRACE = 5.0  # seconds after its DEADLINE that a batch may still be at work: its last rows, its answer
+LONGEST = 300.0  # seconds that a batch without a DEADLINE is waited for
+REPLAYED = ("Idempotent-Replayed", "true")
+UNKNOWN = "It was sent before, and nobody knows how far it came. Look for what it should have made before sending anew."
+COMMITTED = (
+    "It was done before, and its answer was one that is never stored: it set a cookie, or changed who is asking."
+)
+TAKEN = "Another batch with the same Idempotency-Key has taken it over; send it again to learn how it ended."
+
+logger = logging.getLogger("batchapi.idempotency")
+
+
+class Records:
+    """The places of one batch's answers, under the keys that it holds."""
+
+    def __init__(self, records: Mapping[str, Record], *, alias: str, ttl: int = 0, seconds: float = 0) -> None:
+        self.records = records  # by the keys of sub-requests
+        claims = {record.claim.identity: record.claim for record in records.values()}
+        self.keys = Keys(claims, alias=alias, ttl=ttl, seconds=seconds)
+        self.alias = alias
+        self.rows: Rows = {}  # of sub-requests that were answered before
+
+    def __bool__(self) -> bool:
+        return bool(self.records)
+
+    def claim(self) -> None:
+        """Take the keys, and look up what was answered under them. Raises KeyReused or KeyInUse."""
+        self.rows = self.keys.take(record.identity for record in self.records.values())
+
+    def answer_to(self, request: SubRequest) -> SubResponse | None:
+        """The answer that was given before, or why there is none; None for what may run."""
+        record = self.records.get(request.key)
+        row = self.rows.get(record.identity) if record else None
+        return None if row is None else replay(row, request)
+
+    def answers_to(self, members: Sequence[SubRequest]) -> list[SubResponse]:
+        """The answers of a group that is done; none for one that may run."""
+        return [answer for member in members if (answer := self.answer_to(member)) is not None]
+
+    def has(self, request: SubRequest) -> bool:
+        """Whether a sub-request is recorded. One whose URL was not known may prove to be a login, which is not."""
+        return request.key in self.records and not (request.group is None and request.policy.changes_identity)
+
+    def counted(self) -> AbstractContextManager[None]:
+        """A block that may have a transaction with a record."""
+        return self.keys.counted()
+
+    def begin(self, requests: Iterable[SubRequest]) -> None:
+        """First in a transaction: see that the keys are still ours, and stay so until it ends.
+
+        Raises NoStoredAnswer where somebody has taken them over.
+        """
+        if not self.keys.touch(self.records[request.key].claim.identity for request in requests if self.has(request)):
+            raise NoStoredAnswer(TAKEN, outcome="unknown")
+
+    def finish(self, responses: Iterable[SubResponse]) -> None:
+        """Last in it: store the answers. Raises NoStoredAnswer where one has been stored meanwhile."""
+        rows = [self.row_for(answer.request, contents(answer)) for answer in responses if self.has(answer.request)]
+        if not rows:
+            return
+        try:
+            self.keys.table.bulk_create(rows)
+        except IntegrityError:
+            raise NoStoredAnswer(TAKEN, outcome="unknown") from None
+
+    def row_for(self, request: SubRequest, columns: dict[str, Any]) -> Any:
+        """A row for one sub-request."""
+        record = self.records[request.key]
+        return self.keys.table.model(
+            identity=record.identity,
+            caller=record.claim.caller,
+            key=record.claim.key,
+            part=record.part,
+            token=self.keys.token,
+            created=timezone.now(),
+            expires=self.keys.expires[record.claim.identity],
+            **columns,
+        )
+
+    def row_of(self, request: SubRequest) -> Any:
+        """A query for the row of one sub-request."""
+        return self.keys.table.filter(identity=self.records[request.key].identity)
+
+    def read_again(self, request: SubRequest) -> SubResponse | None:
+        """What another batch has stored for a sub-request while this one ran."""
+        row = self.row_of(request).first()
+        return row and replay(row, request)
+
+    def begin_openly(self, request: SubRequest) -> None:
+        """Note that a view which runs in no transaction is called.
+
+        Raises NoStoredAnswer where somebody else has the key, or has called it.
+        """
+        try:
+            with transaction.atomic(using=self.alias):
+                self.begin([request])
+                self.keys.table.bulk_create([self.row_for(request, {"state": "running"})])
+        except IntegrityError:
+            raise NoStoredAnswer(UNKNOWN, outcome="unknown") from None
+
+    def finish_openly(self, response: SubResponse, *, is_stored: bool) -> None:
+        """Note its answer, or that it may run again. If that fails, its end stays unknown."""
+        row = self.row_of(response.request).filter(token=self.keys.token, state="running")
+        try:
+            with unwatched():  # What is done is done, however late.
+                row.update(**contents(response)) if is_stored else row.delete()
+        except DatabaseError as error:
+            logger.error("The answer of a view that has run could not be stored.", exc_info=error)
+
+
+NOTHING = Records({}, alias="")  # of a batch without a key
+
+
+@contextmanager
+def hold_records(batch: Batch, *, settings: Settings, identify: Callable[[], str]) -> Iterator[Records]:
+    """The records of a batch, whose keys are held while the block runs. Raises KeyReused or KeyInUse before that.
+
+    Without a key nobody is asked for anything. Keys of callers without a user are ignored: an address is many people.
+    """
+    is_keyed = batch.idempotency_key is not None or any(request.idempotency_key for request in batch.requests)
+    caller = identify() if is_keyed else ""
+    found = find_records(batch, caller=caller) if caller.startswith("user ") else {}
+    if not found:
+        yield NOTHING
+        return
+    seconds = (settings.lanes.DEADLINE or LONGEST) + GRACE
+    ttl = settings.failures.IDEMPOTENCY_TTL
+    records = Records(found, alias=settings.layers.ATOMIC_GROUP_ALIAS, ttl=ttl, seconds=seconds)
+    records.claim()
+    try:
+        yield records
+    finally:
+        records.keys.release()
+
+
+def contents(response: SubResponse) -> dict[str, Any]:
+    """The columns of an answer; of one that holds a credential, only that it was given."""
+    request = response.request
+    if response.cookies or request.policy.changes_identity:
+        return {"state": "committed", "status": response.status}
+    return {
+        "state": "done",
+        "status": response.status,
+        "headers": json.dumps(response.headers),
+        "body": response.body,
+        "is_json": response.is_json,
+        "url": (request.route and request.route.location) or request.url,
+    }
+
+
+def replay(row: Any, request: SubRequest) -> SubResponse:
+    """A stored answer, marked; or the reason why there is none."""
+    if row.state == "committed":
+        return problem_response(request, NoStoredAnswer(COMMITTED, outcome="committed"))
+    if row.state != "done":
+        return problem_response(request, NoStoredAnswer(UNKNOWN, outcome="unknown"))
+    return SubResponse(
+        # Later ones may refer to the URL that it was asked for in the end.
+        request=request if request.route is not None else replace(request, url=row.url),
+        status=row.status,
+        headers=(*((name, value) for name, value in json.loads(row.headers)), REPLAYED),
+        body=bytes(row.body),
+        is_json=row.is_json,
+        is_skipped=row.status == 424 and request.group is not None,  # A group whose member fails is not stored.
+    )
