@@ -4,7 +4,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from django.db import connections
+from django.db import Error, connections
 from django.http import HttpRequest
 from rest_framework.exceptions import APIException
 from rest_framework.permissions import AllowAny
@@ -60,8 +60,10 @@ class BatchView(APIView):
 
 
 def identify(request: Request) -> str:
-    """Who sent a batch: the user of the first authenticator that succeeds, else the address."""
+    """Who sent a batch: the user of the first authenticator that succeeds, else the address; also while the database
+    is away.
+    """
     user = None
-    with suppress(APIException):
+    with suppress(APIException, Error):
         user = request.user
     return name_caller(user, request._request)
