@@ -58,7 +58,7 @@ def create_cluster(folder: Path) -> None:
         raise NoServer(f"initdb failed: {made.stderr.strip()}")
 
 
-def serve_cluster(folder: Path, port: int, *settings: str) -> AbstractContextManager[object]:
+def serve_cluster(folder: Path, port: int, *settings: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """A PostgreSQL on such a folder, with these settings, for the length of a block."""
     data = folder / "data"
     options = [option for setting in ("unix_socket_directories=", *settings) for option in ("-c", setting)]

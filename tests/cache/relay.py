@@ -48,6 +48,7 @@ class Relay:
                     self.lost.add(server)
                 self.hold_up()
                 server.sendall(sent)
+        with suppress(OSError):  # Also where the client was killed: the server must not wait for it.
             server.shutdown(socket.SHUT_WR)
 
     def give_back(self, client: socket.socket, server: socket.socket) -> None:
