@@ -24,7 +24,8 @@ SECONDS = float(os.environ.get("BATCHAPI_CHAOS_SECONDS") or (20 if os.environ.ge
 SEED = int(os.environ.get("BATCHAPI_CHAOS_SEED") or random.SystemRandom().randrange(10**6))
 WORKERS = 4
 CROWD = [f"caller-{number % (CALLERS - 2)}" for number in range(8)]  # Some callers send two batches at a time.
-LONGEST = 2.0 + 4.0  # Seconds: DEADLINE of the settings, and a wait for a process that is killed and begun anew.
+LONGEST = 10.0  # Seconds: DEADLINE of the settings, and a wait for a process that has to be begun anew.
+REST = 6.0  # seconds between two of them that are killed: with none left, who waits does not wait for us
 
 Harm = Callable[[], object]
 
@@ -58,10 +59,18 @@ def lose_commits(stage: Stage) -> None:
     stage.postgres_relay.cut_at = None
 
 
-def kill_worker(server: Server) -> None:
-    """Whichever process answers; the server begins another in its place."""
-    with suppress(OSError, ProcessLookupError):
-        os.kill(server.get("/api/counts/")["process"], signal.SIGKILL)
+class Killer:
+    """Kills whichever process answers; the server begins another in its place."""
+
+    def __init__(self, server: Server) -> None:
+        self.server, self.may_at = server, 0.0
+
+    def kill(self) -> None:
+        if time.monotonic() < self.may_at:
+            return
+        with suppress(OSError, ProcessLookupError):
+            os.kill(self.server.get("/api/counts/")["process"], signal.SIGKILL)
+        self.may_at = time.monotonic() + REST
 
 
 def harms(stage: Stage, server: Server) -> dict[str, Harm]:
@@ -75,7 +84,7 @@ def harms(stage: Stage, server: Server) -> dict[str, Harm]:
         "postgresql killed": partial(restart_postgres, stage),
         "postgresql stands still": partial(stall, stage),
         "answers to COMMIT lost": partial(lose_commits, stage),
-        "process killed": partial(kill_worker, server),
+        "process killed": Killer(server).kill,
     }
 
 

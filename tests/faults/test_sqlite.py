@@ -56,7 +56,7 @@ def locked(file: str) -> Iterator[None]:
 
 def lock_briefly(file: str) -> None:
     with locked(file):
-        time.sleep(TIMEOUT / 3)
+        time.sleep(TIMEOUT / 5)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_writes_fail_where_the_lock_stays_longer_than_a_connection_waits(
 
 
 def test_nobody_hears_of_a_lock_that_ends_before(server: Server, file: str, rows: Callable[[], list[Row]]) -> None:
-    now_and_then = again_and_again(lambda: lock_briefly(file), every=0.1)
-    figures = measure("SQLite locked for shorter", server, now_and_then, rows, window=2 * TIMEOUT, is_kept=False)
+    now_and_then = again_and_again(lambda: lock_briefly(file), every=TIMEOUT / 2)
+    figures = measure("SQLite locked for shorter", server, now_and_then, rows, window=3 * TIMEOUT, is_kept=False)
     look_at(figures)
     assert not figures.seen
