@@ -14,7 +14,7 @@ import psycopg
 from tests.servers import NoServer, create_cluster, free_port, serve_cluster
 
 # What was committed must outlive the process, though not the machine; so every COMMIT is written, and none synced.
-SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=150")
+SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=150", "deadlock_timeout=200ms")
 STARTS = 20  # tries; processes of the one that was killed may still hold its memory
 
 

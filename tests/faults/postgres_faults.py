@@ -11,6 +11,7 @@ from tests.faults.again import again_and_again
 from tests.faults.redis_faults import Fault
 from tests.faults.stage import DATABASE, Stage
 from tests.serving.server import Server
+from tests.store.server import eventually
 
 LOCK = (
     "SELECT 1 FROM chat_session s JOIN auth_user u ON u.id = s.owner_id"
@@ -31,8 +32,8 @@ def killed(stage: Stage) -> Iterator[None]:
 @contextmanager
 def deadlocked(stage: Stage) -> Iterator[None]:
     """Somebody locks the sessions of a caller in the order opposite to that of atomic groups, and waits longer."""
-    with psycopg.connect(stage.postgres.url(DATABASE)) as connection:
-        connection.execute("SET deadlock_timeout = '60s'")
+    before = deadlocks(stage)
+    with psycopg.connect(stage.postgres.url(DATABASE), options="-c deadlock_timeout=60s") as connection:
 
         def lock_the_other_way() -> None:
             for key in ("attic", "home"):
@@ -42,6 +43,13 @@ def deadlocked(stage: Stage) -> Iterator[None]:
 
         with again_and_again(lock_the_other_way, every=0.05):
             yield
+    eventually(lambda: deadlocks(stage) > before)
+
+
+def deadlocks(stage: Stage) -> int:
+    """How many there have been."""
+    [(count,)] = stage.postgres.ask("SELECT deadlocks FROM pg_stat_database WHERE datname = %s", DATABASE)
+    return int(count)
 
 
 @contextmanager
