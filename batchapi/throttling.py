@@ -16,7 +16,7 @@ from rest_framework.throttling import BaseThrottle
 
 from batchapi.conf import get_settings, read_rate
 from batchapi.exceptions import BatchThrottled
-from batchapi.parent import identify
+from batchapi.parent import identify_or_address
 from batchapi.parse.envelope import find_list
 from batchapi.store import get_counter
 
@@ -72,7 +72,7 @@ class BatchRateThrottle(BaseThrottle):
 
     def get_caller(self, request: Request) -> str:
         """Who is counted: the user of the first authenticator that succeeds, else the address."""
-        return identify(request)
+        return identify_or_address(request)
 
 
 def refusal(item: RateLimitItem, cost: int, wait: float) -> BatchThrottled:

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from batchapi.answer import answer_batch
 from batchapi.conf import get_settings
-from batchapi.parent import Parent, identify
+from batchapi.parent import Parent, identify, identify_or_address
 from batchapi.parse.envelope import refuse_nested
 from batchapi.places import places
 from batchapi.render import render_error
@@ -68,7 +68,7 @@ class BatchView(APIView):
         """
         refuse_nested(self.parent)
         most = get_settings().limits.MAX_CONCURRENT_BATCHES
-        places.take(self.place, most=most, identify=partial(identify, request))
+        places.take(self.place, most=most, identify=partial(identify_or_address, request))
         super().check_throttles(request)
 
     def get_parser_context(self, http_request: HttpRequest) -> dict[str, Any]:

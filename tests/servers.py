@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,32 +39,31 @@ def redis_server() -> Iterator[str]:
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """A PostgreSQL that trades durability for speed."""
-    programs = find_postgres()
-    with tempfile.TemporaryDirectory(prefix="batchapi-postgres-") as folder:
-        data, port, account = Path(folder) / "data", free_port(), unprivileged()
-        if account:
-            os.chown(folder, account.pw_uid, account.pw_gid)
-        create = [
-            f"{programs}/initdb",
-            "-D",
-            str(data),
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--locale=C",
-            "-N",
-        ]
-        made = subprocess.run(create, capture_output=True, text=True, cwd=folder, **identity(account))
-        if made.returncode:
-            raise NoServer(f"initdb failed: {made.stderr.strip()}")
-        settings = ("unix_socket_directories=", "fsync=off", "synchronous_commit=off", "full_page_writes=off")
-        options = [option for setting in settings for option in ("-c", setting)]
-        serve = [f"{programs}/postgres", "-D", str(data), "-h", "127.0.0.1", "-p", str(port), *options]
-        with running(serve, is_ready=lambda: says_ready(data), folder=Path(folder), account=account):
+    with tempfile.TemporaryDirectory(prefix="batchapi-postgres-") as name:
+        folder, port = Path(name), free_port()
+        create_cluster(folder)
+        with serve_cluster(folder, port, "fsync=off", "synchronous_commit=off", "full_page_writes=off"):
             yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+
+
+def create_cluster(folder: Path) -> None:
+    """Make the data folder of a PostgreSQL. Raises NoServer if that cannot be done."""
+    account, data = unprivileged(), folder / "data"
+    if account:
+        os.chown(folder, account.pw_uid, account.pw_gid)
+    options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
+    create = [f"{find_postgres()}/initdb", "-D", str(data), *options]
+    made = subprocess.run(create, capture_output=True, text=True, cwd=folder, **identity(account))
+    if made.returncode:
+        raise NoServer(f"initdb failed: {made.stderr.strip()}")
+
+
+def serve_cluster(folder: Path, port: int, *settings: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """A PostgreSQL on such a folder, with these settings, for the length of a block."""
+    data = folder / "data"
+    options = [option for setting in ("unix_socket_directories=", *settings) for option in ("-c", setting)]
+    serve = [f"{find_postgres()}/postgres", "-D", str(data), "-h", "127.0.0.1", "-p", str(port), *options]
+    return running(serve, is_ready=lambda: says_ready(data), folder=folder, account=unprivileged())
 
 
 # -- where they are
@@ -123,7 +122,7 @@ def running(
     folder: Path,
     account: pwd.struct_passwd | None = None,
     environment: dict[str, str] | None = None,
-) -> Iterator[None]:
+) -> Iterator[subprocess.Popen[bytes]]:
     """Keep a server running for the block; it is asked to stop at the end, and made to if it does not.
 
     What it prints goes to `log` in the folder. Without an environment it has ours.
@@ -135,7 +134,7 @@ def running(
         process = subprocess.Popen(command, stdout=output, stderr=output, **options)
     try:
         wait_until(is_ready, process, log)
-        yield
+        yield process
     finally:
         stop(process)
 

@@ -12,7 +12,7 @@ from django.db.transaction import TransactionManagementError
 
 from batchapi.batch import SubRequest, SubResponse, running
 from batchapi.exceptions import Crashed, RolledBack, SubRequestError, TimedOut
-from batchapi.execute.attempt import AttemptOver
+from batchapi.execute.attempt import AttemptOver, this
 from batchapi.execute.memory import Checkpoint
 from batchapi.execute.transient import fault_of
 from batchapi.problem import problem_response
@@ -52,6 +52,8 @@ class Group:
     def run(self, members: Sequence[SubRequest], run: Run) -> list[SubResponse]:
         """The answers of all members if every one succeeded, else the failing one's and 424 for the others.
 
+        500 with `outcome: unknown` for all, where the connection is lost while COMMIT is on its way.
+
         Runs once more where the database gave up for a reason that may be gone: a deadlock, a serialization failure.
         """
         is_own = not transaction.get_connection(self.alias).in_atomic_block  # else it is not ours to begin again
@@ -87,6 +89,9 @@ class Group:
             logger.error("An atomic group was ended by an exception.", exc_info=error)
             if self.is_committed:
                 return self.responses  # What is committed stands.
+            if this().outcome == "unknown":  # The connection was lost after COMMIT was sent.
+                take_back()
+                return [nobody_knows(member) for member in members]
             self.has_conflict = fault_of(error) == "conflict"
             crash = Crashed("The transaction of its atomic group could not be kept.")
             crash.executed = bool(self.responses)
@@ -132,4 +137,11 @@ def rolled_back(member: SubRequest, *, executed: bool) -> SubResponse:
     """The 424 of a member that did not fail itself; `executed` if its view had been called by then."""
     error = RolledBack("Another member of its atomic group failed, and nothing of the group was kept.")
     error.executed = executed
+    return problem_response(member, error)
+
+
+def nobody_knows(member: SubRequest) -> SubResponse:
+    """The 500 of each member of a group whose COMMIT was sent, and whose end nobody heard of."""
+    error = Crashed("The database did not say whether its atomic group was committed.")
+    error.outcome = "unknown"
     return problem_response(member, error)

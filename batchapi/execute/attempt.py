@@ -212,7 +212,8 @@ class Attempt:
         with self.lock:
             if self.is_flying and is_write and is_done:
                 self.is_committed = self.is_settling = True
-            self.is_flying = False
+            # A write that commits itself may have come through although the connection is gone.
+            self.is_flying &= not is_done and any(map(is_lost, self.asks))
             self.asks.clear()
             if self.is_ended and not is_done:
                 raise AttemptOver
@@ -285,6 +286,11 @@ class Attempt:
 def is_autocommit(connection: BaseDatabaseWrapper) -> bool:
     """Whether a statement that runs now is committed as it ends."""
     return connection.autocommit and not connection.in_atomic_block
+
+
+def is_lost(connection: BaseDatabaseWrapper) -> bool:
+    """Whether a connection has been ended by somebody else, as its driver knows; SQLite has none that could."""
+    return bool(getattr(connection.connection, "closed", False))
 
 
 def cancel_query(connection: BaseDatabaseWrapper) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from time import monotonic, process_time
 from typing import Any, cast
 
-from django.db import connections
+from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from batchapi.batch import SubResponse
@@ -22,11 +22,13 @@ from batchapi.execute.board import Board
 from batchapi.execute.connections import connect, connect_first, disown, lend, likely_aliases, take_back
 from batchapi.execute.dedupe import view_of
 from batchapi.execute.lanes import Lane, Surroundings
+from batchapi.execute.naming import name_in_time
 from batchapi.execute.stack import Stack
 from batchapi.execute.threads import pool
 from batchapi.execute.work import drain
 
 TICK = 0.002  # Seconds after which lanes that have finished nothing get company.
+CONNECT_SECONDS = 0.5  # that a connection may take which nobody needs any more
 FOREVER = float("inf")
 
 logger = logging.getLogger("batchapi.crew")
@@ -54,10 +56,7 @@ class Crew:
     def run(self, identify: Callable[[], str]) -> Generator[SubResponse]:
         """Have the board's work done."""
         if abandoned:
-            self.caller = identify()
-            if self.is_refused(self.caller):
-                with self.board.lock:
-                    self.board.refuse_rest(too_many_abandoned())
+            self.name_caller(identify)
         try:
             while not (self.board.schedule.is_over or self.board.failure):
                 self.open_first()
@@ -70,6 +69,23 @@ class Crew:
             yield from self.board.collect()
         finally:
             self.close()
+
+    def name_caller(self, identify: Callable[[], str]) -> None:
+        """Refuse the batch of a caller who has too many threads out, or of one whom nobody names in time."""
+        self.lent = self.lent or lend()
+        lane = Lane(self.lent)
+        lane.caller = f"unnamed {self.stack.caller()}"
+        if not self.is_refused(lane.caller):
+            until = min(self.board.run.deadline, monotonic() + self.board.run.timeout)
+            try:
+                self.caller = name_in_time(identify, lane, self.surroundings, until=until)
+            except Error:  # The database is away: the address will do.
+                self.caller = self.stack.caller()
+            if self.caller is None:
+                self.disown()
+        if self.caller is None or self.is_refused(self.caller):
+            with self.board.lock:
+                self.board.refuse_rest(too_many_abandoned())
 
     def wait(self) -> None:
         """Sleep until there is something to see to."""
@@ -171,12 +187,14 @@ class Crew:
         """
         if lane.is_first:
             connect_first(self.aliases())
-            self.has_first = True
+            with self.board.lock:
+                self.has_first = lane.is_connected = True
             return True
         is_connected = connect(self.aliases())
         with self.board.lock:
             self.connecting.discard(lane)
             if is_connected and not self.board.is_stopped:
+                lane.is_connected = True
                 self.lanes.add(lane)
                 return True
             self.most = min(self.most, len(self.lanes) + len(self.connecting))  # There are no more connections.
@@ -200,8 +218,12 @@ class Crew:
             for lane in lost:
                 lane.is_left_behind = True
         if any(lane.is_first for lane in lost):
-            disown(self.lent)
-            self.lent = {}
+            self.disown()
+
+    def disown(self) -> None:
+        """Let whoever did not come back keep the caller's connections."""
+        disown(self.lent)
+        self.lent = {}
 
     def give_up(self, lane: Lane, trying: Attempt) -> None:
         """Answer for an attempt whose thread does not come back."""
@@ -216,11 +238,15 @@ class Crew:
                 board.schedule.barrier = trying
             answers = board.run.given_up(trying.node, trying)
             board.untold.extend(board.note(trying, answers))
-            if not lane.is_abandoned:
-                lane.is_abandoned, lane.caller = True, self.caller or self.stack.caller()
-                abandoned.add(lane.caller)
+            self.abandon(lane)
             if self.is_refused(lane.caller):
                 board.refuse_rest(too_many_abandoned())
+
+    def abandon(self, lane: Lane) -> None:
+        """Count a lane against its caller. Called under the lock."""
+        if not lane.is_abandoned:
+            lane.is_abandoned, lane.caller = True, self.caller or self.stack.caller()
+            abandoned.add(lane.caller)
 
     def is_refused(self, caller: str) -> bool:
         """Whether this caller, or everybody, has too many threads that did not come back."""
@@ -230,6 +256,7 @@ class Crew:
     def close(self) -> None:
         """Let every lane leave: those that still work are ended."""
         self.board.stop()
+        enough = monotonic() + CONNECT_SECONDS
         while self.lanes:
             with self.board.lock:
                 for trying in [trying for lane in self.lanes for trying in lane.attempts]:
@@ -238,7 +265,20 @@ class Crew:
                 if pause > 0:
                     self.board.news.wait(min(pause, GRACE))
             self.end_late()
+            if monotonic() >= enough:
+                self.leave_unconnected()
         take_back(self.lent)
+
+    def leave_unconnected(self) -> None:
+        """Go on without a first lane whose database lets it wait for a connection."""
+        with self.board.lock:
+            stuck = {lane for lane in self.lanes if not lane.is_connected}
+            for lane in stuck:
+                lane.is_left_behind = True
+                self.abandon(lane)
+            self.lanes -= stuck
+        if stuck:
+            self.disown()
 
 
 def allows_one(connection: BaseDatabaseWrapper) -> bool:

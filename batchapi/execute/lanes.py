@@ -57,6 +57,7 @@ class Lane:
     def __init__(self, borrowed: Mapping[str, BaseDatabaseWrapper] | None = None) -> None:
         self.is_first = borrowed is not None
         self.borrowed = borrowed or {}
+        self.is_connected = False  # it has its connections, and takes up work
         self.is_abandoned = False  # it takes up nothing more
         self.is_left_behind = False  # nobody waits for it any more
         self.caller = ""  # whom it counts against since it was abandoned

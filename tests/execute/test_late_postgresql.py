@@ -9,7 +9,8 @@ import pytest
 from django.db import connection
 
 from batchapi.execute.abandoned import abandoned
-from tests.execute.slow import Told, ask, do, group, hooks, kept, late, let_go, run_query, wait_until
+from tests.cache.relay import Relay, relay
+from tests.execute.slow import LIMIT, Told, ask, do, group, hooks, kept, late, let_go, run_query, wait_until
 
 pytestmark = [
     pytest.mark.urls("tests.execute.slow"),
@@ -51,6 +52,33 @@ def test_the_thread_closes_the_connections_that_it_kept():
     assert run_query(query) == 1
     let_go()
     wait_until(lambda: run_query(query) == 0)
+
+
+@pytest.fixture
+def relayed() -> Iterator[Relay]:
+    """The connections of batches go through a relay."""
+    settings = connection.settings_dict
+    there = settings["HOST"], settings["PORT"]
+    with relay(there[0], int(there[1])) as one:
+        connection.close()
+        settings.update(HOST="127.0.0.1", PORT=one.port)
+        try:
+            yield one
+        finally:
+            connection.close()
+            settings.update(HOST=there[0], PORT=there[1])
+
+
+@pytest.mark.parametrize("steps", ["raw:a", "atomic,write:a"])
+def test_a_write_that_nobody_heard_of_again_is_not_said_to_be_rolled_back(steps: str, relayed: Relay):
+    """Its time is over, it is cancelled too late, and then its connection is lost: it may be there, and here it is."""
+    ask(do("read"))  # There is an owner.
+    relayed.cut_at, relayed.cut_after = b"COMMIT" if "atomic" in steps else b"INSERT", LIMIT + 0.1
+    [answer] = ask(late(steps))
+    assert answer == Told(504, "timed_out", "unknown")
+    relayed.cut_at = None
+    wait_until(lambda: not abandoned)
+    assert kept() == {"a"}
 
 
 def run(sql: str) -> None:

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,6 +60,7 @@ class Server:
 
     port: int
     log: Path
+    process: subprocess.Popen[bytes] | None = None  # the one that is told to stop
 
     def get(self, path: str) -> Any:
         with closing(self.connect()) as connection:
@@ -100,29 +101,41 @@ def answer_of(connection: HTTPConnection) -> Any:
 @contextmanager
 def serving(kind: str, database_url: str, *, pool_size: int = 0) -> Iterator[Server]:
     """The project under one of SERVERS, on this database, which gets its tables first."""
+    environment = environment_of(database_url, DATABASE_POOL_SIZE=str(pool_size))
+    prepare(environment)
+    with started(kind, environment) as server:
+        yield server
+
+
+def prepare(environment: dict[str, str]) -> None:
+    """Make tables and callers in the database of an environment."""
+    command = [sys.executable, "-m", "tests.serving.prepare"]
+    prepared = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert prepared.returncode == 0, prepared.stderr
+
+
+@contextmanager
+def started(kind: str, environment: dict[str, str], *options: str) -> Iterator[Server]:
+    """The project under one of SERVERS, with more of that server's own options."""
     with tempfile.TemporaryDirectory(prefix=f"batchapi-{kind}-") as name:
         folder, port = Path(name), free_port()
-        environment = environment_of(database_url, pool_size)
-        command = [sys.executable, "-m", "tests.serving.prepare"]
-        prepared = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
-        assert prepared.returncode == 0, prepared.stderr
         server = Server(port=port, log=folder / "log")
-        program, *options = SERVERS[kind](port)
-        with running([str(BIN / program), *options], is_ready=server.is_ready, folder=folder, environment=environment):
-            yield server
+        program, *usual = SERVERS[kind](port)
+        command = [str(BIN / program), *usual, *options]
+        with running(command, is_ready=server.is_ready, folder=folder, environment=environment) as process:
+            yield replace(server, process=process)
 
 
-def environment_of(database_url: str, pool_size: int) -> dict[str, str]:
+def environment_of(database_url: str, **more: str) -> dict[str, str]:
     """Ours and no others."""
     clean = {name: value for name, value in os.environ.items() if name not in OURS}
     ours = {
         "PYTHONPATH": str(ROOT),
         "DJANGO_SETTINGS_MODULE": "tests.serving.settings",
         "DATABASE_URL": database_url,
-        "DATABASE_POOL_SIZE": str(pool_size),
         "LOG_LEVEL": "WARNING",
     }
-    return {**clean, **ours}
+    return {**clean, **ours, **more}
 
 
 # -- on which rows
