@@ -3,13 +3,15 @@
     pip install atheris
     python -m tests.fuzzing.coverage_guided parser -max_total_time=60
 
-The first word is the target (parser, urls or headers), all others are libFuzzer's. Whatever raises ends the run, and
-its input is written to a file whose name is the first word behind the options when it is to be tried again.
+The first word is the target (parser, headers, batches or urls), all others are libFuzzer's. Whatever raises ends the
+run, and its input is written to a file, which is tried again when its name is given behind the options.
 """
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import atheris  # type: ignore[import-not-found]  # For those who have it; not a dependency, see docs/testing.md.
 
@@ -25,12 +27,11 @@ with atheris.instrument_imports(include=["batchapi", "jsonpointer"]):
     from batchapi.exceptions import EnvelopeError
     from batchapi.parse.headers import parse_headers
     from tests.fuzzing.reading import parent, read
-    from tests.fuzzing.test_parser import check_alignment
-    from tests.fuzzing.test_urls import check
+    from tests.fuzzing.test_parser import check_alignment, test_a_batch_with_odd_values_is_a_batch_or_refused
+    from tests.fuzzing.test_urls import test_an_accepted_url_reaches_the_view_that_its_string_reaches
 
-SEEDS = {  # What an input is put into, so that the first ones get past the first check.
+SEEDS = {  # What gets past the first check.
     "parser": b'[{"url":"/api/items/x/","id":"a"},{"url":"$a/{v}","bind":{"{v}":"$a.body#/x"},"if":"$a/$succeeded"}]',
-    "urls": b"http://testserver/api/items/%78/?a=1",
     "headers": b"Content-Type\ntext/plain; charset=utf-8",
 }
 
@@ -38,11 +39,6 @@ SEEDS = {  # What an input is put into, so that the first ones get past the firs
 def parser(raw: bytes) -> None:
     """Bytes are a batch or refused."""
     check_alignment(read(raw))
-
-
-def urls(raw: bytes) -> None:
-    """A URL reaches what it reaches alone."""
-    check(raw.decode(errors="surrogateescape"))
 
 
 def headers(raw: bytes) -> None:
@@ -57,14 +53,21 @@ def headers(raw: bytes) -> None:
     assert not any(set(text) & set("\r\n\0") for text in found.values())
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {"parser": parser, "urls": urls, "headers": headers}
+# Hypothesis reads an input of these as the choices that make a batch or a URL, so each one is nearly right.
+TARGETS: dict[str, Callable[[bytes], object]] = {
+    "parser": parser,
+    "headers": headers,
+    "batches": test_a_batch_with_odd_values_is_a_batch_or_refused.hypothesis.fuzz_one_input,
+    "urls": test_an_accepted_url_reaches_the_view_that_its_string_reaches.hypothesis.fuzz_one_input,
+}
 
 
 def main() -> None:
-    """Seed a corpus beside nothing else, and hand over to libFuzzer, which does not come back."""
+    """Give libFuzzer a first input to start from, and hand over to it; it does not come back."""
     name = sys.argv.pop(1)
-    TARGETS[name](SEEDS[name])
-    atheris.Setup(sys.argv, TARGETS[name])
+    corpus = Path(tempfile.mkdtemp(prefix=f"fuzzing-{name}-"))
+    (corpus / "first").write_bytes(SEEDS.get(name, bytes(range(256))))
+    atheris.Setup([*sys.argv, str(corpus)], TARGETS[name])
     atheris.Fuzz()
 
 

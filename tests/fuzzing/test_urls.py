@@ -27,6 +27,8 @@ PIECES = (
     *("\t", "\r\n", " ", "\u00e9", "\u2028", "\uff0f", "\u2025", "\ud800", "\x7f", "-admin", "api-admin/"),
 )
 urls = st.lists(st.sampled_from(PIECES) | st.characters(min_codepoint=33, max_codepoint=126), max_size=9).map("".join)
+GOOD = ("", "items/x/", "/items/x", "/api/items/x", "http://testserver/items/", "/app/api/items/", "/de/api/items/x/")
+urls = st.builds("{}{}".format, st.sampled_from(GOOD), urls)  # Many a one is accepted.
 PREFIX = "/app"
 LANGUAGES = ("en", "de", "fr;q=0.5, de", "xx", "*")
 
@@ -103,6 +105,9 @@ def find_root(script_name: str) -> str:
 @example("http:/api/items/x/")
 @example("/api/raw/%252e%252e/%3f/%23")
 @example("/api/raw/?")
+@example("items/x/")
+@example("/items/x?a=1")
+@example("http://testserver/items/x?a=1")
 def test_an_accepted_url_reaches_the_view_that_its_string_reaches(url: str):
     check(url)
 
