@@ -90,8 +90,8 @@ def find_member(data: Any) -> list[Any]:
 
 def read_ordering(data: Any) -> bool:
     """Whether the client accepts any order of what is not linked."""
-    ordering = (data.get("ordering") if isinstance(data, dict) else None) or "serial"
-    if ordering not in ("serial", "relaxed"):
+    ordering = data.get("ordering") if isinstance(data, dict) else None
+    if ordering not in (None, "serial", "relaxed"):
         raise BadEnvelope('ordering is "serial" or "relaxed".', pointer="#/ordering")
     return bool(ordering == "relaxed")
 

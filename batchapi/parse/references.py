@@ -10,7 +10,8 @@ from typing import Any
 from jsonpointer import JsonPointer, JsonPointerException
 
 from batchapi.batch import Binding, Condition, Reference
-from batchapi.exceptions import BadReference, BadUrl
+from batchapi.conf import Limits
+from batchapi.exceptions import BadReference, BadUrl, TooManyReferences
 from batchapi.parse.headers import point_at
 
 SOURCE = re.compile(r"\$(.+)\.(body|headers)#(.*)", re.DOTALL)  # greedy: split at the last ".body#" or ".headers#"
@@ -21,17 +22,22 @@ WRITTEN = re.compile(r"[\x21-\x7e]*")  # printable ASCII without the space, as i
 ETAG_HEADERS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IF_RANGE")
 
 
-def parse_bindings(item: Mapping[str, Any], *, url: str, headers: Mapping[str, str], here: str) -> tuple[Binding, ...]:
-    """Every reference of one sub-request. Raises BadReference."""
-    return (*read_bind(item.get("bind"), url, f"{here}/bind"), *read_url(url), *read_headers(headers))
+def parse_bindings(
+    item: Mapping[str, Any], *, url: str, headers: Mapping[str, str], here: str, limits: Limits
+) -> tuple[Binding, ...]:
+    """Every reference of one sub-request. Raises BadReference and TooManyReferences."""
+    bind = read_bind(item.get("bind"), url, f"{here}/bind", most=limits.MAX_REFERENCES)
+    return (*bind, *read_url(url), *read_headers(headers))
 
 
-def read_bind(bind: Any, url: str, here: str) -> Iterator[Binding]:
+def read_bind(bind: Any, url: str, here: str, *, most: int) -> Iterator[Binding]:
     """The entries of `bind`: a URL variable or a place in the body, and what to put there."""
     if bind is None:
         return
     if not isinstance(bind, dict):
         raise BadReference('bind is an object such as {"{sid}": "$new.body#/id"}.', pointer=here)
+    if len(bind) > most:  # Before any is looked for in the URL: both can be megabytes.
+        raise TooManyReferences(f"A batch has at most {most} references.", pointer=here)
     for target, source in bind.items():
         place = point_at(target, here)
         reference = read_source(source, place)

@@ -40,7 +40,7 @@ def parse_subrequest(item: Any, *, index: int, pointer: str, parent: Parent, lim
     request_id = read_id(item, index, here)
     headers = parse_headers(item.get("headers"), here=f"{here}/headers", parent=parent, limits=limits)
     url = read_url(item, here)
-    bindings = parse_bindings(item, url=url, headers=headers, here=here)
+    bindings = parse_bindings(item, url=url, headers=headers, here=here, limits=limits)
     body, content_type = parse_body(
         fillable(item.get("body"), bindings, content_type=headers.get("CONTENT_TYPE"), here=f"{here}/bind"),
         content_type=headers.get("CONTENT_TYPE"),

@@ -60,18 +60,13 @@ def read_float(text: str) -> float:
 
 def is_deeper(data: object, levels: int) -> bool:
     """Whether arrays and objects are nested in more than this many levels."""
-    layer = [data]
-    for _ in range(levels):
-        layer = [child for node in layer for child in children(node)]
+    layer = [node for node in (data,) if isinstance(node, (dict, list))]
+    for _ in range(levels):  # In one comprehension, for there may be millions of them.
+        inside = (node.values() if isinstance(node, dict) else node for node in layer)
+        layer = [child for values in inside for child in values if isinstance(child, (dict, list))]
         if not layer:
             return False
     return True
-
-
-def children(node: object) -> list[Any]:
-    """The arrays and objects directly inside a value."""
-    values = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    return [value for value in values if isinstance(value, (dict, list))]
 
 
 class BatchJSONRenderer(BaseRenderer):

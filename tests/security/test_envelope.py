@@ -17,6 +17,7 @@ from tests.security.views import CALLS, INNER
 pytestmark = [pytest.mark.urls("tests.security.urls"), pytest.mark.django_db]
 
 ITEM = {"url": "/api/items/x/"}
+BOUND = ITEM | {"bind": {"/a": "$0.body#/a", "/b": "$0.body#/b"}}
 DEEP: Any = "x"
 for _ in range(70):
     DEEP = [DEEP]
@@ -29,6 +30,9 @@ REFUSED: dict[str, tuple[str, Any, str, Any]] = {  # what: code, batch, pointer,
     "requests of another kind": ("bad_envelope", {"requests": {}}, "#/requests", {}),
     "requests: null": ("bad_envelope", {"requests": None}, "#/requests", None),
     "an order that is none": ("bad_envelope", {"requests": [], "ordering": 7}, "#/ordering", 7),
+    "no order": ("bad_envelope", {"requests": [], "ordering": ""}, "#/ordering", ""),
+    "an order that is nothing": ("bad_envelope", {"requests": [], "ordering": False}, "#/ordering", False),
+    "an order that is empty": ("bad_envelope", {"requests": [], "ordering": []}, "#/ordering", []),
     "an order of another kind": ("bad_envelope", {"requests": [], "ordering": ["relaxed"]}, "#/ordering", ["relaxed"]),
     "defaults": ("not_supported_yet", {"requests": [], "defaults": {"headers": {}}}, "#/defaults", {"headers": {}}),
     "empty defaults": ("not_supported_yet", {"requests": [], "defaults": {}}, "#/defaults", {}),
@@ -153,9 +157,10 @@ REFUSED: dict[str, tuple[str, Any, str, Any]] = {  # what: code, batch, pointer,
     "too many references": (
         "too_many_references",
         [ITEM, ITEM | {"bind": {f"/{n}": "$0.body#/a" for n in range(101)}}],
-        "#",
-        [ITEM, ITEM | {"bind": {f"/{n}": "$0.body#/a" for n in range(101)}}],
+        "#/1/bind",
+        {f"/{n}": "$0.body#/a" for n in range(101)},
     ),
+    "too many references together": ("too_many_references", [ITEM, *[BOUND] * 51], "#", [ITEM, *[BOUND] * 51]),
     "a timeout": ("bad_envelope", [ITEM | {"timeout": 0}], "#/0/timeout", 0),
     "a timeout of another kind": ("bad_envelope", [ITEM | {"timeout": "2"}], "#/0/timeout", "2"),
     "depth": ("too_deep", [DEEP], "#", [DEEP]),
