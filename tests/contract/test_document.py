@@ -78,7 +78,7 @@ def test_a_sub_request_has_the_codes_of_the_tree_of_errors():
 
 
 def test_a_refusal_that_has_a_wait_says_so():
-    waiting = {str(error.status) for error in concrete(exceptions.EnvelopeError) if error.wait}  # type: ignore[attr-defined] # an EnvelopeError
+    waiting = {str(error.status) for error in concrete(exceptions.EnvelopeError) if error("words").wait}  # type: ignore[attr-defined] # an EnvelopeError
     told = {status for status, said in post()["responses"].items() if "Retry-After" in said.get("headers", {})}
     assert told == waiting
 
