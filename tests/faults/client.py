@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from threading import Event
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 from uuid import uuid4
 
@@ -16,8 +16,9 @@ from tests.serving.server import headers_of
 
 PATIENCE = 20.0  # seconds; longer than any batch may take
 HONEST = {424, 500, 502, 503, 504}  # Statuses that say that something failed; with a code, and no answer beside it.
-TRIES = 100  # of one batch in keyed mode
-TRY_AGAIN = {409, 429, 500, 503}  # statuses of a whole batch after which it is sent again under its key
+RESENDING = 40.0  # seconds; longer than it takes until a key of a killed process is free again
+PAUSE = 0.1  # seconds between two of them
+WRITES = ("said", "count", "first", "second")
 NAMES = re.compile(r"caller-\d+")
 
 
@@ -25,7 +26,7 @@ class Client:
     """One caller's, in one thread. `foreign` is the number of a message that is somebody else's."""
 
     def __init__(self, port: int, caller: str, ledger: Ledger, *, is_keyed: bool = False) -> None:
-        """Keyed, it sends a batch again under the same Idempotency-Key until it knows what became of all of it."""
+        """Keyed, it sends a batch again under the same Idempotency-Key until every write of it is done."""
         self.port, self.caller, self.ledger, self.is_keyed = port, caller, ledger, is_keyed
         self.name = f"{caller}/{uuid4().hex[:8]}"
         self.number = 0
@@ -94,14 +95,22 @@ class Client:
     def exchange(self, items: list[Item]) -> Any:
         """The answer, or the name of what came in its place; keyed, the last of several."""
         key = uuid4().hex if self.is_keyed else None
-        for _ in range(TRIES if key else 1):
-            try:
-                answer = self.post(items, key=key)
-            except (OSError, HTTPException) as error:
-                answer = f"no answer: {type(error).__name__}"
-            if isinstance(answer, dict) and answer.get("status", 200) not in TRY_AGAIN:
-                break
+        answer, until = self.try_to_post(items, key), monotonic() + RESENDING
+        while key and not is_all_done(answer) and monotonic() < until:
+            sleep(PAUSE)
+            self.ledger.resent += 1
+            answer = self.try_to_post(items, key)
         return answer
+
+    def try_to_post(self, items: list[Item], key: str | None) -> Any:
+        """The answer, or the name of what came in its place."""
+        began = monotonic()
+        try:
+            return self.post(items, key=key)
+        except (OSError, HTTPException) as error:
+            return f"no answer: {type(error).__name__}"
+        finally:
+            self.ledger.slowest = max(self.ledger.slowest, monotonic() - began)
 
     def post(self, items: list[Item], *, key: str | None = None) -> Any:
         """What a batch was answered. Raises OSError and HTTPException."""
@@ -124,7 +133,7 @@ class Client:
             self.give_up(answer)
             return Counter([answer if isinstance(answer, str) else f"batch {answer['status']} {answer.get('code')}"])
         told = {record["id"]: record for record in answer["responses"]}
-        before = {*self.counts}
+        before = {*self.counts} | ({self.counter()} if self.is_keyed else set())  # A resend reads what it wrote.
         self.note_counter(told["count"])
         for what in ("said", "first", "second"):
             self.ledger.note(self.marker(what), told[what])
@@ -186,6 +195,13 @@ class Client:
 def say(name: str, session: str, content: str) -> Item:
     """A sub-request that writes a message, each time that it runs."""
     return {"id": name, "method": "POST", "url": f"/api/sessions/{session}/messages/", "body": {"content": content}}
+
+
+def is_all_done(answer: Any) -> bool:
+    """Whether every write of a batch has been answered as it should be."""
+    if not isinstance(answer, dict) or "responses" not in answer:
+        return False
+    return all(record["status"] < 400 for record in answer["responses"] if record["id"] in WRITES)
 
 
 def is_honest(record: Item) -> bool:

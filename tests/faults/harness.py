@@ -42,10 +42,14 @@ class Figures:
 
 @contextmanager
 def clients(
-    server: Server, ledger: Ledger, *, callers: Iterable[str] = CALLERS, is_keyed: bool = False
-) -> Iterator[None]:
-    """Clients that send batches for the length of the block, each waiting for its answer before the next."""
-    crowd = [Client(server.port, caller, ledger, is_keyed=is_keyed) for caller in callers]
+    server: Server, ledger: Ledger, *, callers: Iterable[str] = CALLERS, keyed: Iterable[str] = ()
+) -> Iterator[list[Client]]:
+    """Clients that send batches for the length of the block, each waiting for its answer before the next.
+
+    Those of the callers in `keyed` send each batch under a key, again and again until all of it is done.
+    """
+    crowd = [Client(server.port, caller, ledger) for caller in callers]
+    crowd += [Client(server.port, caller, ledger, is_keyed=True) for caller in keyed]
     for client in crowd:
         client.prepare()
     for client in crowd:
@@ -55,7 +59,7 @@ def clients(
     for thread in threads:
         thread.start()
     try:
-        yield
+        yield crowd
     finally:
         stop.set()
         for thread in threads:

@@ -38,6 +38,8 @@ class Ledger:
     maybe: set[str] = field(default_factory=set)  # that may
     groups: list[tuple[str, ...]] = field(default_factory=list)  # markers that are there together or not at all
     counted: dict[str, set[str]] = field(default_factory=dict)  # by client: what its counter may say
+    slowest: float = 0.0  # seconds that an answer took
+    resent: int = 0  # batches, under their keys
     wrong: list[str] = field(default_factory=list)  # answers that were neither right nor an honest error
 
     def note(self, marker: str, record: Item) -> None:

@@ -9,6 +9,7 @@ from tests.settings import *
 
 ROOT_URLCONF = "tests.faults.views"
 del DATABASES["other"]  # In memory: there would be one lane, and rows of each connection's own.
-BATCHAPI = {**BATCHAPI, "ENABLE_CACHING": True, "TIMEOUT": 1.0, "DEADLINE": 2.0, "CIRCUIT_RESET": 1, "MAX_LANES": 16}
+BATCHAPI = {**BATCHAPI, "ENABLE_CACHING": True, "TIMEOUT": 1.0, "DEADLINE": 2.0, "MAX_LANES": 16}
+BATCHAPI |= {"RETRY_ATTEMPTS": 3, "CIRCUIT_THRESHOLD": 0.5, "CIRCUIT_RESET": 1}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"]["timeout"] = float(os.environ.get("SQLITE_TIMEOUT", "0.5"))

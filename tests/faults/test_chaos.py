@@ -23,7 +23,8 @@ from tests.serving.server import Server, started
 SECONDS = float(os.environ.get("BATCHAPI_CHAOS_SECONDS") or (20 if os.environ.get("BATCHAPI_CI") == "1" else 10))
 SEED = int(os.environ.get("BATCHAPI_CHAOS_SEED") or random.SystemRandom().randrange(10**6))
 WORKERS = 4
-CROWD = [f"caller-{number % (CALLERS - 2)}" for number in range(8)]  # Some callers send two batches at a time.
+CROWD = [f"caller-{number % (CALLERS - 2)}" for number in range(4)]  # Some callers send two batches at a time,
+KEYED = [f"caller-{number % (CALLERS - 2)}" for number in range(2, 6)]  # and some of them under keys.
 LONGEST = 10.0  # Seconds: DEADLINE of the settings, and a wait for a process that has to be begun anew.
 REST = 6.0  # seconds between two of them that are killed: with none left, who waits does not wait for us
 
@@ -102,23 +103,28 @@ def do_harm(possible: dict[str, Harm], *, seconds: float) -> Counter[str]:
 
 
 def test_whatever_happens_the_database_is_as_clients_were_told(stage: Stage) -> None:
-    """Every write that was acknowledged is there once, groups are whole, and nobody saw anything of somebody else's."""
+    """Every write that was acknowledged is there once, groups are whole, and nobody saw anything of somebody else's.
+
+    Whoever sends a batch again under its key comes to have every write of it done, and done once.
+    """
     sys.stdout.write(f"BATCHAPI_CHAOS_SEED={SEED}\n")
     ledger = Ledger()
     environment = stage.environment("chaos", is_relayed=True)
     with started("gunicorn", environment, "--workers", str(WORKERS)) as server:
-        with clients(server, ledger, callers=CROWD):
+        with clients(server, ledger, callers=CROWD, keyed=KEYED) as crowd:
             done = do_harm(harms(stage, server), seconds=SECONDS)
             wait_for(ledger, lambda trip: trip.is_good, since=time.monotonic())
         eventually_quiet(stage)
     seen = sum((trip.seen for trip in ledger.trips), Counter())
     good = sum(trip.is_good for trip in ledger.trips)
-    slowest = max(trip.ended - trip.began for trip in ledger.trips)
-    sys.stdout.write(f"{len(ledger.trips)} batches, {good} all right, slowest {slowest:.1f} s\n{done}\n{seen}\n")
+    told = f"{len(ledger.trips)} batches, {good} all right, {ledger.resent} resent, slowest {ledger.slowest:.1f} s"
+    sys.stdout.write(f"{told}\n{done}\n{seen}\n")
     sys.stdout.write(f"done {len(ledger.done)}, gone {len(ledger.gone)}, unknown {len(ledger.maybe)}\n")
     assert ledger.faults_of(stage.rows()) == {}
-    assert slowest < LONGEST
+    assert ledger.slowest < LONGEST
     assert len(ledger.done) > len(CROWD)
+    keyed = tuple(f"{client.name}/" for client in crowd if client.is_keyed)
+    assert [write for write in ledger.maybe | ledger.gone if write.startswith(keyed)] == [], "a resend left it open"
 
 
 def eventually_quiet(stage: Stage) -> None:
