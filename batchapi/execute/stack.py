@@ -37,7 +37,6 @@ class Stack(NamedTuple):
     references: References
     open_group: Callable[[], Group]
     records: Records  # what was answered before under the same Idempotency-Key
-    is_taken_back: Callable[[SubRequest], bool]  # an attempt that fails has written nothing, though it is unsafe
     jar: Jar  # the cookies of the batch
     outdate: Callable[[frozenset[str]], None]  # tables that were written: forgets what was looked up in them
     cache: Cache | None  # the answers that are kept from one batch to the next
@@ -77,7 +76,6 @@ def build_stack(parent: Parent, settings: Settings, records: Records) -> Stack:
         ),
         open_group=lambda: Group(settings.layers.ATOMIC_GROUP_ALIAS, checkpoint=dispatch.checkpoint, recorder=records),
         records=records,
-        is_taken_back=partial(is_taken_back, records=records),
         jar=dispatch.jar,
         outdate=dispatch.memory.outdate,
         cache=build_cache(parent, settings, dispatch),

@@ -50,12 +50,19 @@ def elsewhere() -> None:
     User.objects.using("other").create(username="elsewhere")
 
 
+class Busy(exceptions.APIException):
+    """Passes, with the third call."""
+
+    status_code = 503
+
+
 ENDS: dict[str, Callable[[], Any]] = {
     "400": partial(refuse, exceptions.ValidationError, "no"),
     "401": partial(refuse, exceptions.NotAuthenticated),
     "403": partial(refuse, exceptions.PermissionDenied),
     "429": partial(refuse, exceptions.Throttled, 1),
     "crash": partial(refuse, RuntimeError, "boom"),
+    "busy": lambda: refuse(Busy) if len(CALLS) < 3 else None,
     "swallow": break_a_rule,
     "elsewhere": elsewhere,
     "hook": lambda: transaction.on_commit(partial(refuse, RuntimeError, "a hook")),
