@@ -64,6 +64,7 @@ class Attempt:
         self.deadline = ends_at  # of the batch
         self.seconds = float("inf")  # that its sub-request may take
         self.is_shortened = False  # the client gives it less than the server would
+        self.is_tried_again = False  # its sub-request, whose view was called before
         self.has_all_its_time = (
             False  # it ends by what the server gives one attempt, and not by what was left, or asked
         )
@@ -136,6 +137,7 @@ class Attempt:
         self.check()
         self.stop_if_overtaken()
         del self.cookies[cookies:]
+        self.is_tried_again = True
         self.begin_request(self.request, seconds=self.seconds, is_shortened=self.is_shortened)
 
     @property

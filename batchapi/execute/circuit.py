@@ -32,7 +32,9 @@ class Guard:
             trying.on_given_up = partial(end_late, call, trying)
             return call
         words = "This view has failed too often of late, and is left alone for a while."
-        return problem_response(request, CircuitOpen(words, retry_after=ceil(call)))
+        refusal = CircuitOpen(words, retry_after=ceil(call))
+        refusal.executed = trying.is_tried_again
+        return problem_response(request, refusal)
 
 
 class Circuit:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from batchapi.batch import AsyncHandler, Handler, SubRequest, SubResponse
 from batchapi.execute import gate
-from batchapi.execute.kept import mark
+from batchapi.execute.kept import ATTEMPTS, mark
 from batchapi.execute.twins import is_plain, may_throttle
 from batchapi.fingerprint import question, unseen_names
 
@@ -81,7 +81,8 @@ def is_comparable(request: SubRequest) -> bool:
 
 def copy_for(request: SubRequest, answer: SubResponse) -> SubResponse:
     """An answer, for another who asked the same; marked."""
-    return replace(mark(answer, COLLAPSED), request=request)
+    headers = tuple(header for header in answer.headers if header[0] != ATTEMPTS)
+    return replace(mark(replace(answer, headers=headers), COLLAPSED), request=request)
 
 
 def view_of(request: SubRequest) -> object:

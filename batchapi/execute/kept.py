@@ -12,6 +12,8 @@ from batchapi.freshness import CONDITIONS, seconds
 from batchapi.store import Entry, Found
 
 CACHE_STATUS = "Cache-Status"  # RFC 9211
+ATTEMPTS = "Batch-Attempts"  # How often a view was called for this one answer, where that was more than once.
+OF_ITSELF = frozenset({"age", ATTEMPTS.lower()})  # what an answer says of itself, and not its copies
 
 
 def answer_again(request: SubRequest, found: Found, *, said: str) -> SubResponse:
@@ -20,7 +22,7 @@ def answer_again(request: SubRequest, found: Found, *, said: str) -> SubResponse
     304 where the condition that comes with the sub-request says that the client has it (RFC 9111, section 4.3.2).
     """
     entry = found.entry
-    headers = [header for header in entry.headers if header[0].lower() != "age"]
+    headers = [header for header in entry.headers if header[0].lower() not in OF_ITSELF]
     status, body = entry.status, b"" if request.method == "HEAD" else entry.body
     if not CONDITIONS.isdisjoint(request.headers) and (left := headers_if_not_modified(request, headers)) is not None:
         status, headers, body = 304, left, b""

@@ -16,12 +16,12 @@ from batchapi.batch import AsyncHandler, Handler, SubRequest, SubResponse
 from batchapi.conf import Failures
 from batchapi.execute import attempt
 from batchapi.execute.attempt import Attempt
+from batchapi.execute.kept import ATTEMPTS
 from batchapi.log import Seldom
 from batchapi.signals import subrequest_retried
 
 RECENT = 10  # Seconds of traffic that a budget is a share of.
 LEAST = 3  # Retries that are always allowed in that time.
-HEADER = "Batch-Attempts"  # on an answer that took more than one
 
 
 class Budget:
@@ -132,7 +132,7 @@ class AsyncRetry:
 
 def mark(response: SubResponse, attempts: int) -> SubResponse:
     """An answer that tells how many attempts it took."""
-    return response if attempts == 1 else replace(response, headers=(*response.headers, (HEADER, str(attempts))))
+    return response if attempts == 1 else replace(response, headers=(*response.headers, (ATTEMPTS, str(attempts))))
 
 
 def tell(request: SubRequest, response: SubResponse, *, attempts: int, pause: float) -> None:

@@ -69,6 +69,16 @@ def test_it_stands_in_for_a_view_that_is_left_alone(client: Client, request: Any
     assert before == RAN
 
 
+def test_what_is_kept_does_not_say_how_often_it_was_tried(client: Client, request: Any) -> None:
+    with caching("redis", request, RETRY_ATTEMPTS=2, RETRY_WAIT=0.001):
+        Trouble.kind = "once"
+        [first] = ask("/api/fragile/", client=client)
+        [again] = ask("/api/fragile/", client=client)
+    assert first["headers"]["Batch-Attempts"] == "2"
+    assert said(again).startswith("hit")
+    assert "Batch-Attempts" not in again["headers"]
+
+
 def test_what_is_kept_and_fresh_is_given_whatever_became_of_its_view(client: Client, request: Any) -> None:
     with caching("redis", request, CIRCUIT_THRESHOLD=0.5, CIRCUIT_MIN_CALLS=2):
         for url in ("/api/fragile/", "/api/fragile/?other"):

@@ -25,6 +25,9 @@ class Trouble:
         """The status to answer with. Raises, sleeps or writes where that is what is asked for."""
         if cls.kind == "raise":
             raise RuntimeError("broken")
+        if cls.kind == "once":
+            cls.kind = ""
+            return 503
         if cls.kind == "slow":
             sleep(0.5)
         if cls.kind == "write":

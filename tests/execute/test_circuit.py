@@ -89,8 +89,16 @@ def test_a_probe_that_fails_opens_it_again(circuits: Circuits) -> None:
 
 def test_retries_stop_where_it_opens() -> None:
     with with_settings(RETRY_ATTEMPTS=5, RETRY_WAIT=0.001, RETRY_BUDGET=1):
-        answers(*times("fail/503/", 12))
+        *_, last = answers(*times("fail/503/", 12))
     assert Trouble.calls["GET 503"] == 10
+    assert last["body"]["executed"] is False
+
+
+def test_who_was_called_before_it_opened_is_told_so() -> None:
+    with with_settings(RETRY_ATTEMPTS=5, RETRY_WAIT=0.001, RETRY_BUDGET=1, CIRCUIT_MIN_CALLS=2):
+        [record] = answers(get("fail/503/"))
+    assert (record["body"]["code"], record["body"]["executed"]) == ("circuit_open", True)
+    assert Trouble.calls["GET 503"] == 2
 
 
 def test_a_view_may_say_that_it_is_called_whatever_happens() -> None:

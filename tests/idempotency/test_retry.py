@@ -6,7 +6,8 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from batchapi.execute.retry import HEADER, budget
+from batchapi.execute.kept import ATTEMPTS
+from batchapi.execute.retry import budget
 from tests.execute.lanes import with_settings
 from tests.idempotency.asking import ask, do, fates
 from tests.idempotency.views import CALLS, kept
@@ -27,7 +28,7 @@ def _retries() -> Iterator[None]:
 
 def test_a_write_under_a_key_is_tried_again_and_is_there_once(client: Client) -> None:
     [first] = ask(client, do("a", "busy"))
-    assert (first["status"], first["headers"][HEADER]) == (201, "3")
+    assert (first["status"], first["headers"][ATTEMPTS]) == (201, "3")
     assert CALLS == ["a", "a", "a"]
     assert kept() == {"a": 1}
     assert fates(ask(client, do("a", "busy"))) == [(201, True)]
