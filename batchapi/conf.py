@@ -78,7 +78,9 @@ class Caching:
 class Failures:
     """What happens where a view, its database or the client's connection fails."""
 
-    RETRY_ATTEMPTS: int = 3  # Times that a safe sub-request is tried in all, after faults that pass; 1 never retries.
+    RETRY_ATTEMPTS: int = (
+        3  # Times that a read, or a keyed write, is tried in all after faults that pass; 1 never retries.
+    )
     RETRY_WAIT: float = 0.1  # Seconds before the second attempt at most; doubled for each one after that.
     RETRY_BUDGET: float = 0.2  # Retries in this process, as a share of what it was asked in the last seconds.
     RETRY_STATUSES: tuple[int, ...] = (502, 503, 504)  # Statuses of a view's answer after which it is tried again.
