@@ -27,7 +27,9 @@ class Guard:
         if request.policy.circuit is False or not request.route_name or gate.known.get() is not None:
             return None
         trying = attempt.this()
-        call = self.circuits.begin(request.route_name, trying.remaining())
+        # One that the client gives less time may tell nothing of the view, so it is no probe.
+        seconds = None if trying.is_shortened else trying.remaining()
+        call = self.circuits.begin(request.route_name, seconds)
         if isinstance(call, Call):
             trying.on_given_up = partial(end_late, call, trying)
             return call

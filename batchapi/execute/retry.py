@@ -67,7 +67,7 @@ class Retries:
         """Seconds to wait before another attempt; None where this answer stands."""
         if response.is_success or not self.is_passing(response) or attempts >= self.failures.RETRY_ATTEMPTS:
             return None
-        if request.policy.retry is False or request.group is not None or not self.is_repeatable(request, trying):
+        if request.policy.retry is False or not self.is_repeatable(request, response, trying):
             return None
         pause = uniform(0, self.failures.RETRY_WAIT * 2 ** (attempts - 1))
         if time.monotonic() + pause >= trying.deadline:
@@ -83,9 +83,13 @@ class Retries:
             return False
         return bool(response.fault) or response.status in self.failures.RETRY_STATUSES
 
-    def is_repeatable(self, request: SubRequest, trying: Attempt) -> bool:
-        """Whether nothing is done twice by doing it again."""
-        return self.is_recorded(request) or (request.is_safe and not trying.has_effects)
+    def is_repeatable(self, request: SubRequest, response: SubResponse, trying: Attempt) -> bool:
+        """Whether nothing is done twice by doing it again. What a recorded one wrote is taken back by a 5xx only."""
+        if request.group is not None:
+            return False
+        if self.is_recorded(request):
+            return response.status >= 500
+        return request.is_safe and not trying.has_effects
 
 
 class Retry:

@@ -74,6 +74,13 @@ class Circuit:
         self.opening = Opening(since=now, ends=now + self.terms.reset, calls=calls, failures=failures)
         self.counts.clear()
 
+    def wait(self, now: float) -> float:
+        """Seconds after which it is worth asking again for whoever is no probe."""
+        assert self.opening is not None
+        if self.opening.is_isolated:
+            return self.terms.reset
+        return self.opening.ends - now if now < self.opening.ends else PATIENCE
+
     def ask(self, token: str, *, now: float, lease: float) -> float | None:
         """Have a call be let through: None; or the seconds after which it is worth asking again.
 
@@ -82,10 +89,8 @@ class Circuit:
         opening = self.opening
         if opening is None:
             return None
-        if opening.is_isolated:
-            return self.terms.reset
-        if now < opening.ends:
-            return opening.ends - now
+        if opening.is_isolated or now < opening.ends:
+            return self.wait(now)
         opening.probes = {name: ends for name, ends in opening.probes.items() if ends > now}
         if len(opening.probes) + opening.successes >= self.terms.probes:
             return PATIENCE

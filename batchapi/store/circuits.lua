@@ -14,11 +14,19 @@ if not now then
   now = time[1] + time[2] / 1000000
 end
 
+local function is_ours(opening)
+  if type(opening) ~= 'table' or type(opening.probes) ~= 'table' then return false end
+  for _, name in ipairs({'since', 'ends', 'calls', 'failures', 'successes'}) do
+    if type(opening[name]) ~= 'number' then return false end
+  end
+  return true
+end
+
 local openings = {}
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
   local is_json, opening = pcall(cjson.decode, all[i + 1])
-  if is_json and type(opening) == 'table' and opening.since and opening.ends and opening.probes then
+  if is_json and is_ours(opening) then
     openings[all[i]] = opening
   else
     redis.call('HDEL', KEYS[1], all[i])  -- Not ours.

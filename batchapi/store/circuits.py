@@ -5,6 +5,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import fields as fields_of
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, NamedTuple, Protocol
@@ -25,8 +26,11 @@ class Circuits(Protocol):
 
     is_shared: bool  # False: each process has circuits of its own.
 
-    def begin(self, route: str, seconds: float) -> "Call | float":
-        """A call that may take so many seconds; or the seconds after which it is worth asking again."""
+    def begin(self, route: str, seconds: float | None) -> "Call | float":
+        """A call that may take so many seconds; or the seconds after which it is worth asking again.
+
+        Without seconds it is never a probe.
+        """
 
     def note(self, call: "Call", succeeded: bool | None) -> None:
         """A call has ended; None tells nothing of its view."""
@@ -77,13 +81,15 @@ class LocalCircuits:
         self.lock = Lock()
         self.circuits: dict[str, Circuit] = {}
 
-    def begin(self, route: str, seconds: float) -> Call | float:
+    def begin(self, route: str, seconds: float | None) -> Call | float:
         """See `Circuits.begin`."""
         token = secrets.token_hex(8)
         with self.lock:
             circuit = self.circuits.get(route)
             if circuit is None or circuit.opening is None:
                 return Call(self, route)
+            if seconds is None:
+                return circuit.wait(time.monotonic())
             wait = circuit.ask(token, now=time.monotonic(), lease=seconds + PATIENCE)
         return Call(self, route, token) if wait is None else wait
 
@@ -164,8 +170,9 @@ class SharedCircuits:
         self.calls: dict[str, list[int]] = {}  # by route: how many have succeeded and failed since the last trip
         self.ended: list[tuple[str, str, str]] = []  # probes
         self.is_urgent = False
+        self.is_refused = False  # The server runs no scripts of ours.
 
-    def begin(self, route: str, seconds: float) -> Call | float:
+    def begin(self, route: str, seconds: float | None) -> Call | float:
         """See `Circuits.begin`."""
         if time.monotonic() - self.asked_at >= FRESH and self.asking.acquire(blocking=False):
             try:
@@ -174,12 +181,17 @@ class SharedCircuits:
                 self.asking.release()
         known = self.known.get(route)
         if known is None:
-            return self.alone.begin(route, seconds) if self.link.is_away else Call(self, route)
+            return self.alone.begin(route, seconds) if self.is_alone else Call(self, route)
         if known.opening.is_isolated:
             return self.terms.reset
         if (wait := known.ends - time.monotonic()) > 0:
             return wait
-        return self.probe(route, seconds)
+        return PATIENCE if seconds is None else self.probe(route, seconds)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this process goes by what it sees itself."""
+        return self.is_refused or self.link.is_away
 
     def probe(self, route: str, seconds: float) -> Call | float:
         """See `Circuits.begin`, for a circuit that may be half-open by now: only the server knows."""
@@ -191,7 +203,7 @@ class SharedCircuits:
 
     def note(self, call: Call, succeeded: bool | None) -> None:
         """See `Circuits.note`."""
-        if self.link.is_away and not call.token:
+        if self.is_alone and not call.token:
             return self.alone.note(call, succeeded)
         with self.lock:
             if call.token:
@@ -233,17 +245,25 @@ class SharedCircuits:
         if self.clock:
             message["now"] = self.clock()
         keys = [self.key("circuits"), *(self.key(f"calls:{route}") for route in (*calls, *isolated, *closed))]
-        answers = self.link.trip(("EVAL", SCRIPT, len(keys), *keys, json.dumps(message)))
-        if answers is None:
+        answers = self.link.trip(("EVAL", SCRIPT, len(keys), *keys, json.dumps(message)), may_refuse=True)
+        if answers is None or isinstance(answers[0], Exception):
+            self.refuse(answers)
             return None
+        self.is_refused = False
         now, fields, waits = answers[0]
         self.learn(float(now), dict(zip(fields[::2], fields[1::2], strict=True)))
         return list(waits)
 
+    def refuse(self, answers: list[Any] | None) -> None:
+        """Go by what this process sees itself, where the server runs no script. Kept answers are not harmed by that."""
+        was_refused, self.is_refused = self.is_refused, answers is not None
+        if answers and not was_refused:
+            logger.warning("Circuits are this process's alone, since Redis runs no script: %s", answers[0])
+
     def learn(self, now: float, fields: dict[bytes, bytes]) -> None:
         """What the server knows at a moment of its clock. Whatever this process thought while it was away is over."""
         here = time.monotonic()
-        openings = {route.decode(): Opening(**json.loads(text)) for route, text in fields.items()}
+        openings = {route.decode(): opening for route, text in fields.items() if (opening := read_opening(text))}
         with self.lock:
             before, self.known = (
                 self.known,
@@ -288,6 +308,15 @@ class SharedCircuits:
     def last_try(self) -> None:
         """At the end of the process: have the others know of what has failed."""
         self.tell()
+
+
+def read_opening(text: bytes) -> Opening | None:
+    """An opening as the script wrote it, or one of another release; None for anything else."""
+    try:
+        told: dict[str, Any] = json.loads(text)
+        return Opening(**{field.name: told[field.name] for field in fields_of(Opening) if field.name in told})
+    except (TypeError, ValueError):
+        return None
 
 
 def list_states(openings: dict[str, Opening], *, now: float, epoch: float = 0.0) -> list[State]:

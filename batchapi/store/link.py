@@ -35,8 +35,12 @@ class Link:
         self.client = Redis(connection_pool=private_pool(self.their_pool, timeout=self.timeout, greet=self.greet))
         self.outage = Outage(self.heal, window=self.window, is_away=is_away)
 
-    def trip(self, *commands: Command, least: Standing = Standing.HERE, is_atomic: bool = False) -> list[Any] | None:
+    def trip(
+        self, *commands: Command, least: Standing = Standing.HERE, is_atomic: bool = False, may_refuse: bool = False
+    ) -> list[Any] | None:
         """One round trip: what each command answered; None if the server is away, or just went away.
+
+        Where it `may_refuse` a command, the error that it gives in place of an answer is that command's answer.
 
         Whatever goes wrong means away, also what a client raises that got nonsense to parse: we cannot know whether
         the commands were done. An answer that another outage overtook is not given: it may be outdated.
@@ -45,7 +49,7 @@ class Link:
         if not self.outage.lets(least):
             return None
         try:
-            answers = self.send(commands, is_atomic=is_atomic)
+            answers = self.send(commands, is_atomic=is_atomic, may_refuse=may_refuse)
         except Exception as error:
             self.outage.begin(error)
             return None
@@ -54,13 +58,13 @@ class Link:
             raise
         return answers if self.outage.number == number else None
 
-    def send(self, commands: Sequence[Command], *, is_atomic: bool) -> list[Any]:
+    def send(self, commands: Sequence[Command], *, is_atomic: bool, may_refuse: bool) -> list[Any]:
         """One round trip. Raises what redis-py raises."""
         pipeline: Any  # redis-py gives `execute_command` no types.
         with self.client.pipeline(transaction=is_atomic) as pipeline:
             for command in commands:
                 pipeline.execute_command(*command)
-            answers: list[Any] = pipeline.execute()
+            answers: list[Any] = pipeline.execute(raise_on_error=not may_refuse)
         return answers
 
     def greet(self, theirs: Callable[[Any], None] | None, connection: Any) -> None:

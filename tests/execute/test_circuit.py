@@ -132,6 +132,13 @@ def test_a_timeout_that_the_client_asked_for_counts_for_nobody_else() -> None:
         wait_until(lambda: not abandoned)
 
 
+def test_a_call_that_the_client_shortens_does_not_probe_it() -> None:
+    answers(*times("fail/503/", 10))
+    time.sleep(RESET)
+    Trouble.reset()
+    assert statuses(get("fail/503/", timeout=5), get("fail/503/")) == [503, 200]
+
+
 def test_neither_does_the_end_of_the_batch() -> None:
     with with_settings(DEADLINE=0.2, CIRCUIT_MIN_CALLS=1, MAX_ABANDONED_PER_CALLER=8):
         here = find_circuits(get_settings())

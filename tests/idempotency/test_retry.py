@@ -45,6 +45,13 @@ def test_a_view_that_wants_no_transaction_is_not(client: Client) -> None:
     assert CALLS == ["a"]
 
 
+def test_one_whose_writes_are_kept_is_not(client: Client) -> None:
+    """Its answer says to come again, and not that what it did was taken back."""
+    with with_settings(RETRY_ATTEMPTS=3, RETRY_WAIT=0.01, RETRY_STATUSES=(425, 503)):
+        assert fates(ask(client, do("a", "425"))) == [(425, False)]
+    assert kept() == {"a": 1}
+
+
 def test_a_member_of_a_group_is_not(client: Client) -> None:
     ask(client, do("a", "busy", atomicityGroup="g"), do("b", atomicityGroup="g"))
     assert CALLS == ["a"]

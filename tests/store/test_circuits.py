@@ -257,7 +257,9 @@ def test_what_is_not_ours_is_thrown_away(
     circuits = open_circuits()
     key = store.cache.make_key("{batchapi}:circuits")
     with redis.Redis.from_url(redis_url) as client:
-        client.hset(key, mapping={"session-list": "{broken", "other": "[1]", "third": json.dumps({"since": 1})})
+        odd = {"since": 1, "ends": "soon", "calls": 0, "failures": 0, "successes": 0, "probes": {}}
+        broken = {"session-list": "{broken", "other": "[1]", "third": json.dumps({"since": 1}), "odd": json.dumps(odd)}
+        client.hset(key, mapping=broken)
         assert isinstance(circuits.begin("session-list", 1.0), Call)
         assert client.hgetall(key) == {}
     assert not circuits.link.is_away
@@ -286,3 +288,52 @@ def test_it_is_logged_once_when_it_opens_and_once_when_it_closes(
     circuits.reset("session-list")
     told = [(record.levelname, vars(record)["route"], vars(record)["circuit"]) for record in caplog.records]
     assert told == [("WARNING", "session-list", "open"), ("INFO", "session-list", "closed")]
+
+
+def test_what_a_later_release_adds_does_no_harm(
+    open_circuits: Callable[[], SharedCircuits], redis_url: str, store: RedisStore
+) -> None:
+    told = {"since": 1, "ends": 1, "calls": 4, "failures": 4, "successes": 0, "probes": {}, "later": True}
+    with redis.Redis.from_url(redis_url) as client:
+        client.hset(store.cache.make_key("{batchapi}:circuits"), "session-list", json.dumps(told))
+    circuits = open_circuits()
+    assert isinstance(circuits.begin("session-detail", 1.0), Call)
+    assert word(circuits) == "half-open"
+
+
+def test_a_redis_that_runs_no_scripts_leaves_each_process_its_own_and_the_store_in_peace(
+    lone_server: Server, open_store: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    lone_server.ask("ACL", "SETUSER", "app", "on", ">word", "~*", "&*", "+@all", "-eval")
+    store = open_store(lone_server.url.replace("redis://", "redis://app:word@"))
+    circuits = SharedCircuits(store.link, store.cache.make_key, TERMS)
+    circuits.trip()
+    epoch = store.read([])[0]
+    for _ in range(2):
+        fail(circuits, times=2)
+        circuits.trip()
+    assert isinstance(circuits.begin("session-list", 1.0), float)
+    assert not store.is_away
+    now = store.read([])[0]
+    assert epoch is not None
+    assert now is not None
+    assert epoch.epoch == now.epoch, "kept answers of all processes were outdated"
+    assert ["runs no script" in record.getMessage() for record in caplog.records].count(True) == 1
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_a_call_that_the_client_shortens_is_no_probe(
+    open_circuits: Callable[[], SharedCircuits], is_shared: bool
+) -> None:
+    """It may tell nothing of its view, and whoever sends many would keep all others from closing it."""
+    circuits = open_circuits() if is_shared else LocalCircuits(TERMS)
+    for _ in range(4):
+        call = circuits.begin("session-list", 1.0)
+        assert isinstance(call, Call)
+        call.end(False)
+    circuits.tell()
+    time.sleep(TERMS.reset)
+    assert isinstance(circuits.begin("session-list", None), float)
+    probe = circuits.begin("session-list", 1.0)
+    assert isinstance(probe, Call)
+    assert probe.token

@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from batchapi.conf import get_settings
@@ -75,10 +75,11 @@ class Command(BaseCommand):
         self.tell(options, outcome)
 
     def choose(self, options: dict[str, Any]) -> tuple["QuerySet[IdempotencyRecord]", str]:
-        """The rows, and words for them. Never those that a batch holds."""
+        """The rows, and words for them. Never those of a key that a batch holds."""
         now = timezone.now()
         table = IdempotencyRecord.objects.using(get_settings().layers.ATOMIC_GROUP_ALIAS)
-        rows = table.filter(Q(lease=None) | Q(lease__lte=now))
+        held = table.filter(caller=OuterRef("caller"), key=OuterRef("key"), lease__gt=now)
+        rows = table.exclude(Exists(held))
         if options["all"]:
             return rows, "all records"
         if options["user"] is not None:
