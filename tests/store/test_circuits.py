@@ -15,8 +15,10 @@ import pytest
 import redis
 
 from batchapi.store.circuit import Terms
-from batchapi.store.circuits import FRESH, Call, LocalCircuits, SharedCircuits
+from batchapi.store.circuits import Call
+from batchapi.store.local_circuits import LocalCircuits
 from batchapi.store.shared import RedisStore
+from batchapi.store.shared_circuits import FRESH, SharedCircuits
 from tests.store.server import Server, eventually
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -25,7 +27,8 @@ PROCESSES = 8
 CODE = """
 import sys, time
 from batchapi.store.circuit import Terms
-from batchapi.store.circuits import Call, SharedCircuits
+from batchapi.store.circuits import Call
+from batchapi.store.shared_circuits import SharedCircuits
 from tests.store.server import store_at
 store = store_at(sys.argv[1])
 circuits = SharedCircuits(store.link, store.cache.make_key, Terms(0.5, 30, 4, 0.2, 3))
