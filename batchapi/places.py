@@ -10,8 +10,8 @@ from threading import Lock
 from django.conf import settings
 from django.http import HttpRequest
 
+from batchapi.callers import name_caller
 from batchapi.exceptions import BatchThrottled
-from batchapi.parent import name_caller
 from batchapi.processes import residents
 
 
