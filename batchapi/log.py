@@ -4,9 +4,6 @@ What our records tell they carry as attributes too (`route`, `status`, …): a J
 """
 
 import logging
-import time
-from threading import Lock
-from typing import Any
 
 from batchapi.batch import SubResponse, running
 
@@ -25,25 +22,6 @@ class CorrelationFilter(logging.Filter):
         if not hasattr(record, "correlation_id"):  # Whoever wrote it may know better: the answer of another thread.
             record.correlation_id = request.correlation_id if request else "-"
         return True
-
-
-class Seldom:
-    """Warnings that would come with every request while something is away: one line in a window of seconds."""
-
-    def __init__(self, logger: logging.Logger, *, window: float = 1.0) -> None:
-        self.logger, self.window = logger, window
-        self.lock = Lock()
-        self.told_at, self.untold = float("-inf"), 0
-
-    def warn(self, words: str, *arguments: object, **extra: Any) -> None:
-        """Say it, with how often it went unsaid since the last time; or count it. `extra` goes onto the record."""
-        now = time.monotonic()
-        with self.lock:
-            if now - self.told_at < self.window:
-                self.untold += 1
-                return
-            untold, self.told_at, self.untold = self.untold, now, 0
-        self.logger.warning(f"{words}%s", *arguments, f" ({untold} more before that)" if untold else "", extra=extra)
 
 
 def write_access_log(*, response: SubResponse, seconds: float, **_kwargs: object) -> None:

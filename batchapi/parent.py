@@ -6,19 +6,14 @@ Nothing of the outer request is written to while the batch runs; `settle` swaps 
 import re
 import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
-from django.db import Error
 from django.http import HttpRequest
-from rest_framework.exceptions import APIException
-from rest_framework.request import Request
-from rest_framework.throttling import BaseThrottle
 
 from batchapi.batch import running
 
@@ -112,30 +107,6 @@ class Parent:
         fresh = type(session)(kept or None)
         fresh.accessed, fresh.modified = True, session.modified
         self.request.session = fresh
-
-
-def name_caller(user: Any, request: HttpRequest) -> str:
-    """Who sent a batch, for limits: a user who has a row, else the address, behind the proxies that DRF trusts."""
-    pk, asked = getattr(user, "pk", None), cast(Request, request)  # get_ident reads META, which both have
-    return f"address {BaseThrottle().get_ident(asked)}" if pk is None else f"user {pk}"
-
-
-def identify(request: Request) -> str:
-    """Who sent a batch: the user of the first authenticator that succeeds, else the address.
-
-    Raises what a database does that is away: whose key a batch is under must not be guessed.
-    """
-    user = None
-    with suppress(APIException):
-        user = request.user
-    return name_caller(user, request._request)
-
-
-def identify_or_address(request: Request) -> str:
-    """The same for counting: the address also while the database is away."""
-    with suppress(Error):
-        return identify(request)
-    return name_caller(None, request._request)
 
 
 def base_environ(request: HttpRequest) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 While fewer run than one caller may have, nobody is asked who they are: that may take a query or a password hash.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -11,8 +10,9 @@ from threading import Lock
 from django.conf import settings
 from django.http import HttpRequest
 
+from batchapi.callers import name_caller
 from batchapi.exceptions import BatchThrottled
-from batchapi.parent import name_caller
+from batchapi.processes import residents
 
 
 class Place:
@@ -47,6 +47,11 @@ class Places:
     """The places of this process."""
 
     def __init__(self) -> None:
+        self.restart()
+        residents.add(self)
+
+    def restart(self) -> None:
+        """Also in a child, where none of them runs but the one that forked it; nobody counts that."""
         self.lock = Lock()
         self.taken: set[Place] = set()
 
@@ -74,12 +79,3 @@ class Places:
 
 
 places = Places()
-
-
-def start_anew() -> None:
-    """In a forked process none of them runs, but the one that forked it; nobody counts that."""
-    places.__init__()  # type: ignore[misc] # in place: others have a reference to it
-
-
-if hasattr(os, "register_at_fork"):  # Windows has no fork.
-    os.register_at_fork(after_in_child=start_anew)

@@ -24,11 +24,12 @@ from django.utils.asyncio import async_unsafe
 from rest_framework.request import Request
 
 from batchapi.answer import answer_batch
+from batchapi.callers import name_caller
 from batchapi.conf import Settings, get_settings
 from batchapi.exceptions import TooDeep
 from batchapi.middleware import installed
 from batchapi.outer import parent_of, parent_without
-from batchapi.parent import Parent, name_caller
+from batchapi.parent import Parent
 from batchapi.wire.json import BatchJSONParser, BatchJSONRenderer
 
 PLACES = {  # An attribute of a processor: the group and the name of the setting that it stands in for.
@@ -87,9 +88,9 @@ class BatchProcessor:
             parent = parent_without(request, as_user=self.user)
         else:
             parent = parent_of(request)
-        response = answer_batch(
-            read_payload(payload, settings), parent=parent, settings=settings, identify=partial(identify, parent)
-        )
+        user = parent.as_user or parent.attributes.get("user")  # whom the page's middleware found
+        identify = partial(name_caller, user, parent.request)
+        response = answer_batch(read_payload(payload, settings), parent=parent, settings=settings, identify=identify)
         members = json.loads(BatchJSONRenderer().render(response.data))
         return BatchAnswer(members, cookies=hand_back(parent, response.cookies, is_page=request is not None))
 
@@ -123,11 +124,6 @@ def get_batch_processor(
     It asks as `user`, as `as_user` does in `handle_batch_request`; without one, as nobody. Each call makes a new one.
     """
     return BatchProcessor(user=user, max_concurrent=max_concurrent, cache_ttl=cache_ttl)
-
-
-def identify(parent: Parent) -> str:
-    """Who asks: whom trusted code named, else the user that the page's middleware found, else the address."""
-    return name_caller(parent.as_user or parent.attributes.get("user"), parent.request)
 
 
 def check_number(name: str, value: Any) -> None:

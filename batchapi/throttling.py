@@ -14,9 +14,9 @@ from limits import (
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from batchapi.callers import identify_or_address
 from batchapi.conf import get_settings, read_rate
 from batchapi.exceptions import BatchThrottled
-from batchapi.parent import identify_or_address
 from batchapi.parse.envelope import find_list
 from batchapi.store import get_counter
 

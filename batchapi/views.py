@@ -12,8 +12,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from batchapi.answer import answer_batch
+from batchapi.callers import identify, identify_or_address
 from batchapi.conf import get_settings
-from batchapi.parent import Parent, identify, identify_or_address
+from batchapi.parent import Parent
 from batchapi.parse.envelope import refuse_nested
 from batchapi.places import places
 from batchapi.render import render_error

@@ -1,14 +1,20 @@
 """Threads that overran their time and have not come back, counted by whoever asked for what they do."""
 
-import os
 from collections import Counter
 from threading import Lock
+
+from batchapi.processes import residents
 
 
 class Abandoned:
     """The count of this process."""
 
     def __init__(self) -> None:
+        self.restart()
+        residents.add(self)
+
+    def restart(self) -> None:
+        """Also in a child, where there are none of those threads."""
         self.lock = Lock()
         self.by_caller: Counter[str] = Counter()
 
@@ -38,11 +44,3 @@ class Abandoned:
 
 
 abandoned = Abandoned()
-
-
-def start_anew() -> None:
-    """In a forked process there are none of those threads."""
-    abandoned.__init__()  # type: ignore[misc] # in place: others have a reference to it
-
-
-os.register_at_fork(after_in_child=start_anew)

@@ -10,7 +10,7 @@ from functools import partial
 from time import monotonic, process_time
 from typing import Any, cast
 
-from django.db import Error, connections
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from batchapi.batch import SubResponse
@@ -22,7 +22,7 @@ from batchapi.execute.board import Board
 from batchapi.execute.connections import connect, connect_first, disown, lend, likely_aliases, take_back
 from batchapi.execute.dedupe import view_of
 from batchapi.execute.lanes import Lane, Surroundings
-from batchapi.execute.naming import name_in_time
+from batchapi.execute.naming import Sender, too_many_abandoned
 from batchapi.execute.stack import Stack
 from batchapi.execute.threads import pool
 from batchapi.execute.work import drain
@@ -42,7 +42,7 @@ class Crew:
         self.stack = stack
         self.limits = limits
         self.surroundings = Surroundings()
-        self.caller: str | None = None  # who sent the batch, if somebody had to ask
+        self.sender = Sender(stack.caller, limits=limits)
         self.lent: dict[str, BaseDatabaseWrapper] = {}
         self.has_first = False  # since it has its connections
         self.lanes: set[Lane] = set()
@@ -56,7 +56,7 @@ class Crew:
     def run(self, identify: Callable[[], str]) -> Generator[SubResponse]:
         """Have the board's work done."""
         if abandoned:
-            self.name_caller(identify)
+            self.refuse_if_too_many(identify)
         try:
             while not (self.board.schedule.is_over or self.board.failure):
                 self.open_first()
@@ -70,20 +70,15 @@ class Crew:
         finally:
             self.close()
 
-    def name_caller(self, identify: Callable[[], str]) -> None:
+    def refuse_if_too_many(self, identify: Callable[[], str]) -> None:
         """Refuse the batch of a caller who has too many threads out, or of one whom nobody names in time."""
         self.lent = self.lent or lend()
         lane = Lane(self.lent)
-        lane.caller = f"unnamed {self.stack.caller()}"
-        if not self.is_refused(lane.caller):
-            until = min(self.board.run.deadline, monotonic() + self.board.run.timeout)
-            try:
-                self.caller = name_in_time(identify, lane, self.surroundings, until=until)
-            except Error:  # The database is away: the address will do.
-                self.caller = self.stack.caller()
-            if self.caller is None:
-                self.disown()
-        if self.caller is None or self.is_refused(self.caller):
+        until = min(self.board.run.deadline, monotonic() + self.board.run.timeout)
+        is_let_in = self.sender.is_let_in(identify, lane, self.surroundings, until=until)
+        if lane.is_abandoned:
+            self.disown()
+        if not is_let_in:
             with self.board.lock:
                 self.board.refuse_rest(too_many_abandoned())
 
@@ -238,20 +233,9 @@ class Crew:
                 board.schedule.barrier = trying
             answers = board.run.given_up(trying.node, trying)
             board.untold.extend(board.note(trying, answers))
-            self.abandon(lane)
-            if self.is_refused(lane.caller):
+            self.sender.abandon(lane)
+            if self.sender.is_refused(lane.caller):
                 board.refuse_rest(too_many_abandoned())
-
-    def abandon(self, lane: Lane) -> None:
-        """Count a lane against its caller. Called under the lock."""
-        if not lane.is_abandoned:
-            lane.is_abandoned, lane.caller = True, self.caller or self.stack.caller()
-            abandoned.add(lane.caller)
-
-    def is_refused(self, caller: str) -> bool:
-        """Whether this caller, or everybody, has too many threads that did not come back."""
-        limits = self.limits
-        return abandoned.is_full(caller, per_caller=limits.MAX_ABANDONED_PER_CALLER, in_all=limits.MAX_ABANDONED_LANES)
 
     def close(self) -> None:
         """Let every lane leave: those that still work are ended."""
@@ -275,7 +259,7 @@ class Crew:
             stuck = {lane for lane in self.lanes if not lane.is_connected}
             for lane in stuck:
                 lane.is_left_behind = True
-                self.abandon(lane)
+                self.sender.abandon(lane)
             self.lanes -= stuck
         if stuck:
             self.disown()
@@ -288,11 +272,6 @@ def allows_one(connection: BaseDatabaseWrapper) -> bool:
     found, settings = cast(Any, connection), connection.settings_dict
     mode = str(settings["OPTIONS"].get("transaction_mode") or "DEFERRED").upper()  # It may not be connected yet.
     return bool((settings["ATOMIC_REQUESTS"] and mode != "DEFERRED") or found.is_in_memory_db())
-
-
-def too_many_abandoned() -> NoLane:
-    """What those hear who would get a thread if others had come back."""
-    return NoLane("Too many sub-requests have overrun their time and have not ended yet.")
 
 
 def send_cancel(trying: Attempt) -> None:

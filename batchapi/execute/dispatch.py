@@ -15,6 +15,7 @@ from django.utils.functional import LazyObject
 from django.utils.log import log_response
 
 from batchapi.batch import SubRequest, SubResponse, running
+from batchapi.callers import name_caller
 from batchapi.exceptions import Crashed, ResponseTooLarge
 from batchapi.execute import attempt
 from batchapi.execute.answer import read_answer
@@ -23,7 +24,7 @@ from batchapi.execute.connections import Connections
 from batchapi.execute.jar import Jar
 from batchapi.execute.memory import Memory
 from batchapi.execute.views import async_view_handler, crash_response, guarded, guarded_async, view_handler
-from batchapi.parent import Parent, name_caller
+from batchapi.parent import Parent
 from batchapi.problem import problem_response
 
 

@@ -14,6 +14,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 
 from batchapi.batch import Batch, SubRequest, SubResponse
+from batchapi.callers import is_user
 from batchapi.conf import Settings
 from batchapi.exceptions import NoStoredAnswer
 from batchapi.execute.claims import Record, find_records
@@ -142,7 +143,7 @@ def hold_records(batch: Batch, *, settings: Settings, identify: Callable[[], str
     """
     is_keyed = batch.idempotency_key is not None or any(request.idempotency_key for request in batch.requests)
     caller = identify() if is_keyed else ""
-    found = find_records(batch, caller=caller) if caller.startswith("user ") else {}
+    found = find_records(batch, caller=caller) if is_user(caller) else {}
     if not found:
         yield NOTHING
         return

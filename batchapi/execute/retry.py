@@ -17,7 +17,8 @@ from batchapi.conf import Failures
 from batchapi.execute import attempt
 from batchapi.execute.attempt import Attempt
 from batchapi.execute.kept import ATTEMPTS
-from batchapi.log import Seldom
+from batchapi.processes import residents
+from batchapi.seldom import Seldom
 from batchapi.signals import subrequest_retried
 
 RECENT = 10  # Seconds of traffic that a budget is a share of.
@@ -28,6 +29,11 @@ class Budget:
     """How many retries this process may still do. Time is handed in, in seconds."""
 
     def __init__(self) -> None:
+        self.restart()
+        residents.add(self)
+
+    def restart(self) -> None:
+        """Also in a child: what its parent was asked and has tried again is the parent's."""
         self.lock = Lock()
         self.asked: dict[int, int] = {}  # by second
         self.spent: dict[int, int] = {}

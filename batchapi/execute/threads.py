@@ -3,13 +3,14 @@
 The standard library's ThreadPoolExecutor would wait for a view that hangs before the process may end.
 """
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 
 from django.db import Error, connections
+
+from batchapi.processes import residents
 
 Work = Callable[[], None]
 IDLE_SECONDS = 10.0  # A thread that had nothing to do for so long ends, and what it holds open with it.
@@ -44,6 +45,11 @@ class Pool:
     """The workers of this process, made when needed. The one that rested last works first, so that others may end."""
 
     def __init__(self) -> None:
+        self.restart()
+        residents.add(self)
+
+    def restart(self) -> None:
+        """Also in a child, where there are no threads yet."""
         self.lock = Lock()
         self.resting: list[Worker] = []
         self.working = 0
@@ -73,11 +79,3 @@ class Pool:
 
 
 pool = Pool()
-
-
-def start_anew() -> None:
-    """In a forked process there are no threads yet."""
-    pool.__init__()  # type: ignore[misc] # in place: the runner has a reference to it
-
-
-os.register_at_fork(after_in_child=start_anew)

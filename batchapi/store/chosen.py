@@ -1,7 +1,7 @@
 """The name of a Django cache in; out, the store that fits it, and the circuits and counts that lie beside it."""
 
-import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
@@ -12,16 +12,29 @@ from django_redis.cache import RedisCache  # type: ignore[import-untyped]  # It 
 from redis import ConnectionPool
 
 from batchapi.store.circuit import Terms
-from batchapi.store.circuits import Circuits, LocalCircuits, SharedCircuits
+from batchapi.store.circuits import Circuits
 from batchapi.store.counter import Counter
 from batchapi.store.entry import Store
+from batchapi.store.link import ROOM, TIMEOUT, WINDOW
+from batchapi.store.local_circuits import LocalCircuits
 from batchapi.store.memory import MemoryStore
-from batchapi.store.shared import ROOM, TIMEOUT, WINDOW, RedisStore
+from batchapi.store.shared import RedisStore
+from batchapi.store.shared_circuits import SharedCircuits
+
+Key = TypeVar("Key")
+Made = TypeVar("Made")
 
 stores: dict[tuple[str, int], Store | None] = {}
 circuits: dict[tuple[str, int, Terms], Circuits] = {}
 counters: dict[str, Counter] = {}
-lock = threading.Lock()
+
+
+def once(made: dict[Key, Made], key: Key, make: Callable[[], Made]) -> Made:
+    """This process's one thing of a key. Of several threads that make it at the same time all get the first one's.
+
+    Without a lock, which a forked child could inherit held. None of these opens a connection before it is asked.
+    """
+    return made[key] if key in made else made.setdefault(key, make())
 
 
 def get_store(alias: str, size: int) -> Store | None:
@@ -29,12 +42,7 @@ def get_store(alias: str, size: int) -> Store | None:
 
     Raises InvalidCacheBackendError if there is no such cache.
     """
-    key = (alias, size)
-    if key not in stores:
-        with lock:
-            if key not in stores:
-                stores[key] = make_store(caches[alias], size)
-    return stores[key]
+    return once(stores, (alias, size), lambda: make_store(caches[alias], size))
 
 
 def get_circuits(alias: str, size: int, terms: Terms) -> Circuits:
@@ -42,13 +50,7 @@ def get_circuits(alias: str, size: int, terms: Terms) -> Circuits:
 
     Raises InvalidCacheBackendError if there is no such cache.
     """
-    key = (alias, size, terms)
-    if key not in circuits:
-        store = get_store(alias, size)
-        with lock:
-            if key not in circuits:
-                circuits[key] = make_circuits(store, terms)
-    return circuits[key]
+    return once(circuits, (alias, size, terms), lambda: make_circuits(get_store(alias, size), terms))
 
 
 def make_circuits(store: Store | None, terms: Terms) -> Circuits:
@@ -63,12 +65,12 @@ def get_counter(alias: str) -> Counter:
 
     Raises InvalidCacheBackendError if there is no such cache.
     """
-    if alias not in counters:
-        with lock:
-            if alias not in counters:
-                prefix = caches[alias].make_key(f"{ROOM}:rate")
-                counters[alias] = Counter(pool_of(caches[alias]), prefix, timeout=TIMEOUT, window=WINDOW)
-    return counters[alias]
+    return once(counters, alias, lambda: make_counter(caches[alias]))
+
+
+def make_counter(cache: BaseCache) -> Counter:
+    """In the Redis of a cache, under its key prefix and version; else in memory."""
+    return Counter(pool_of(cache), cache.make_key(f"{ROOM}:rate"), timeout=TIMEOUT, window=WINDOW)
 
 
 def make_store(cache: BaseCache, size: int) -> Store | None:
@@ -96,14 +98,13 @@ def pool_of(cache: BaseCache) -> ConnectionPool | None:
 def forget_stores(*, setting: str, **_kwargs: object) -> None:
     """Look again when a test overrides what a store was made from."""
     if setting in {"CACHES", "DATABASES", "BATCHAPI"}:
-        with lock:
-            for store in filter(None, stores.values()):
-                store.close()
-            for counter in counters.values():
-                counter.close()
-            stores.clear()
-            circuits.clear()
-            counters.clear()
+        for store in filter(None, stores.values()):
+            store.close()
+        for counter in counters.values():
+            counter.close()
+        stores.clear()
+        circuits.clear()
+        counters.clear()
 
 
 setting_changed.connect(forget_stores)

@@ -48,7 +48,7 @@ class State(NamedTuple):
     failures: int
 
 
-class Circuit:
+class LocalCircuit:
     """One view's circuit, in this process. Whoever calls it holds a lock."""
 
     def __init__(self, terms: Terms) -> None:

@@ -11,8 +11,9 @@ from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 from redis import ConnectionPool
 
+from batchapi.processes import residents
+from batchapi.seldom import Seldom
 from batchapi.store.pool import private_pool
-from batchapi.store.processes import residents
 
 logger = logging.getLogger("batchapi.store")
 
@@ -39,7 +40,8 @@ class Counter:
         self.memory: MemoryStorage | None = None
         self.shared: RedisStorage | None = None
         self.is_away = False
-        self.next_look = self.next_word = -inf
+        self.next_look = -inf
+        self.seldom = Seldom(logger, window=self.window)
         if self.pool is not None:
             ours = private_pool(self.pool, timeout=self.timeout)
             self.shared = RedisStorage("redis://", connection_pool=ours, key_prefix=self.prefix)
@@ -77,21 +79,13 @@ class Counter:
     def lose(self, error: Exception) -> None:
         """Do without the server for a window, and say so once."""
         with self.lock:
-            now = time.monotonic()
-            self.is_away, self.next_look = True, now + self.window
-            has_word = now >= self.next_word
-            if has_word:
-                self.next_word = now + self.window
-        if has_word:
-            words = "Rates are counted by this process alone until Redis is back: %s: %s"
-            logger.warning(words, type(error).__name__, error)
+            self.is_away, self.next_look = True, time.monotonic() + self.window
+        words = "Rates are counted by this process alone until Redis is back: %s: %s"
+        self.seldom.warn(words, type(error).__name__, error)
 
     def restart(self) -> None:
         """In a child: a pool and a lock of its own."""
         self.start()
-
-    def last_try(self) -> None:
-        """Nothing is owed to anybody."""
 
     def close(self) -> None:
         """End the connections."""

@@ -6,15 +6,18 @@ The epoch and the server that it was made on are two fields of one Redis hash, `
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from redis import ConnectionPool, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from batchapi.processes import debtors, residents
 from batchapi.store.outage import Outage, Standing
 from batchapi.store.pool import private_pool
-from batchapi.store.processes import residents
 
+TIMEOUT = 0.1  # Seconds to connect, and to wait for bytes.
+WINDOW = 1.0  # Seconds between two looks for a server that is away, and between two words on the same trouble.
+ROOM: Final = "{batchapi}"  # In braces: a Redis cluster keeps all of our keys on one node.
 RUN_ID = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 
 Command = tuple[Any, ...]
@@ -29,6 +32,7 @@ class Link:
         self.timeout, self.window = timeout, window
         self.start()
         residents.add(self)
+        debtors.add(self)
 
     def start(self, *, is_away: bool = False) -> None:
         """Have a pool, and no outage yet or one that goes on."""

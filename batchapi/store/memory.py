@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from django.db import connections
 
+from batchapi.processes import residents
 from batchapi.store.databases import sqlite_file
 from batchapi.store.entry import EVERYTHING, Entry, Found, Snapshot, judge
 from batchapi.store.monitor import Monitor
-from batchapi.store.processes import residents
 
 Key = tuple[str, str]  # alias, name of the file
 
@@ -125,9 +125,6 @@ class MemoryStore:
         for monitor in self.monitors.values():
             monitor.abandon()
         self.start()
-
-    def last_try(self) -> None:
-        """At the end of the process: nobody else has these entries."""
 
     def close(self) -> None:
         """See `Store.close`."""

@@ -5,24 +5,21 @@ import re
 import secrets
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Final
 
 from django.core.cache.backends.base import BaseCache
 from redis import ConnectionPool
 
+from batchapi.seldom import Seldom
 from batchapi.store.databases import is_in_memory
 from batchapi.store.entry import ALONE, EVERYTHING, Entry, Found, Snapshot, judge
-from batchapi.store.link import Command, Link
+from batchapi.store.link import ROOM, TIMEOUT, WINDOW, Command, Link
 from batchapi.store.outage import Standing
 from batchapi.store.value import decode, decode_head, encode
 
 logger = logging.getLogger("batchapi.store")
 
-TIMEOUT = 0.1  # Seconds to connect, and to wait for bytes.
-WINDOW = 1.0  # Seconds between two looks for a server that is away, and between two words on foreign values.
 CHUNK = 500  # Keys that a scan asks for at a time.
 HEAD_BYTES = 4096  # In which the first line of most entries ends.
-ROOM: Final = "{batchapi}"  # In braces: a Redis cluster keeps all of our keys on one node.
 NO_TAGS = frozenset({b"epoch", b"server"})
 GLOB = re.compile(r"([*?\[\]\\])")
 RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
@@ -40,10 +37,10 @@ class RedisStore:
         self, cache: BaseCache, pool: ConnectionPool, *, timeout: float = TIMEOUT, window: float = WINDOW
     ) -> None:
         """A store on the server of `pool`, under the key prefix and version of `cache`; both are only read."""
-        self.cache, self.window = cache, window
+        self.cache = cache
         self.generations = cache.make_key(f"{ROOM}:generations")
         self.link = Link(pool, self.generations, timeout=timeout, window=window)
-        self.warned_at = float("-inf")
+        self.seldom = Seldom(logger, window=window)  # A value that is broken may be asked for by every request.
 
     # -- entries
 
@@ -74,14 +71,8 @@ class RedisStore:
             return None
         if entry := decode(value, identity=key[1]):
             return judge(entry, snapshot)
-        self.warn("The value of %s is no entry that answers this question.", key[0])
+        self.seldom.warn("The value of %s is no entry that answers this question.", key[0])
         return None
-
-    def warn(self, words: str, *arguments: object) -> None:
-        """At most once in a window: a value that is broken may be asked for by every request."""
-        if (now := time.monotonic()) - self.warned_at >= self.window:
-            self.warned_at = now
-            logger.warning(words, *arguments)
 
     def write(self, entries: Mapping[str, Entry]) -> None:
         """See `Store.write`. One round trip; an entry whose text no JSON can hold is left out."""
@@ -92,7 +83,7 @@ class RedisStore:
             try:
                 commands.append(("SET", self.entry_key(key), encode(entry), "PX", milliseconds))
             except TypeError as error:
-                self.warn("An answer cannot be kept under %s: %s", key, error)
+                self.seldom.warn("An answer cannot be kept under %s: %s", key, error)
         if commands:
             self.link.trip(*commands)
 

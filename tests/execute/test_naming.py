@@ -30,8 +30,9 @@ def test_one_that_does_not_come_is_not_waited_for() -> None:
         hold.wait()
         return "user 1"
 
-    begun = monotonic()
-    assert name_in_time(identify, lane(), Surroundings(), until=begun + 0.1) is None
+    begun, one = monotonic(), lane()
+    assert name_in_time(identify, one, Surroundings(), until=begun + 0.1) is None
+    assert one.is_abandoned
     assert monotonic() - begun < 5
     assert dict(abandoned.by_caller) == {"unnamed": 1}
     hold.is_released.set()

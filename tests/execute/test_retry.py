@@ -14,6 +14,7 @@ from batchapi.signals import subrequest_retried
 from chat.models import Session
 from tests.execute.failing import Trouble
 from tests.execute.lanes import answers, get, post, send, statuses, with_settings
+from tests.store.test_processes import run
 
 pytestmark = [pytest.mark.urls("tests.execute.failing"), pytest.mark.django_db(transaction=True)]
 PASSING = ["deadlock", "serialization", "shutdown", "interface", "busy", "502", "503", "504"]
@@ -210,3 +211,18 @@ def test_it_forgets_what_was_long_ago() -> None:
     one.expect(100, now=0.0)
     assert [one.spend(0.2, now=5.0) for _ in range(21)].count(True) == 20
     assert [one.spend(0.2, now=5.0 + RECENT + 1) for _ in range(5)].count(True) == LEAST
+
+
+def test_a_forked_process_has_a_budget_of_its_own() -> None:
+    """Also where a thread of its parent had the lock at that moment."""
+    told = run("""
+from batchapi.execute.retry import budget
+budget.expect(100, now=0.0)
+def spend():
+    signal.alarm(10)  # It would wait for ever.
+    return [budget.spend(0.2, now=1.0) for _ in range(5)].count(True) == 3
+with budget.lock:
+    told["child"] = in_child(spend)
+told["parent"] = [budget.spend(0.2, now=1.0) for _ in range(25)].count(True)
+""")
+    assert told == {"child": 0, "parent": 20}

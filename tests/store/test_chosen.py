@@ -3,9 +3,11 @@
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from django.core.cache.backends.redis import RedisCache
 from pytest_django import Settings
 
 from batchapi.store import Store, get_store
+from batchapi.store.chosen import once
 from batchapi.store.memory import MemoryStore
 from batchapi.store.shared import RedisStore
 from tests.servers import answers_ping, find_redis, free_port, running
@@ -79,6 +82,19 @@ def test_there_is_one_until_the_settings_change(settings: Settings, redis_url: s
     settings.BATCHAPI = {}
     second = get_store("default", 10)
     assert second is not first
+
+
+def test_threads_that_make_it_at_the_same_moment_all_get_the_first_ones() -> None:
+    made: dict[str, object] = {}
+    together = Barrier(4)
+
+    def make() -> object:
+        together.wait(10)
+        return object()
+
+    with ThreadPoolExecutor(4) as pool:
+        given = set(pool.map(lambda _: once(made, "default", make), range(4)))
+    assert given == {made["default"]}
 
 
 def test_a_store_that_was_forgotten_has_closed_its_connections(settings: Settings, lone_server: Server) -> None:

@@ -12,8 +12,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from batchapi.store.circuit import BUCKETS, PATIENCE, Circuit, Terms, word_for
-from batchapi.store.circuits import Call, SharedCircuits
+from batchapi.store.circuit import BUCKETS, PATIENCE, LocalCircuit, Terms, word_for
+from batchapi.store.circuits import Call
+from batchapi.store.shared_circuits import SharedCircuits
 from tests.store.server import store_at
 
 TERMS = Terms(threshold=0.5, window=30, min_calls=4, reset=10, probes=2)
@@ -83,7 +84,7 @@ class Alone:
     """The circuit of one process."""
 
     def __init__(self) -> None:
-        self.circuit = Circuit(TERMS)
+        self.circuit = LocalCircuit(TERMS)
 
     def ask(self, token: str, now: float) -> float | None:
         return self.circuit.ask(token, now=now, lease=LEASE)
@@ -229,7 +230,7 @@ def started(url: str) -> Iterator[Any]:
 
 
 def test_half_open_lets_no_more_through_than_it_needs() -> None:
-    circuit = Circuit(TERMS)
+    circuit = LocalCircuit(TERMS)
     circuit.note(succeeded=0, failed=4, now=0.0)
     assert [circuit.ask(str(n), now=10.0, lease=LEASE) for n in range(4)] == [None, None, PATIENCE, PATIENCE]
 
@@ -244,7 +245,7 @@ def test_a_probe_whose_process_died_gives_its_place_back(redis_url: str) -> None
 
 
 def test_a_call_that_began_before_it_opened_closes_nothing() -> None:
-    circuit = Circuit(TERMS)
+    circuit = LocalCircuit(TERMS)
     circuit.note(succeeded=0, failed=4, now=0.0)
     circuit.note(succeeded=100, failed=0, now=1.0)
     assert circuit.opening is not None

@@ -15,9 +15,12 @@ import pytest
 import redis
 
 from batchapi.store.circuit import Terms
-from batchapi.store.circuits import FRESH, Call, LocalCircuits, SharedCircuits
+from batchapi.store.circuits import Call
+from batchapi.store.local_circuits import LocalCircuits
 from batchapi.store.shared import RedisStore
+from batchapi.store.shared_circuits import FRESH, SharedCircuits
 from tests.store.server import Server, eventually
+from tests.store.test_processes import run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TERMS = Terms(threshold=0.5, window=30, min_calls=4, reset=0.2, probes=3)
@@ -25,7 +28,8 @@ PROCESSES = 8
 CODE = """
 import sys, time
 from batchapi.store.circuit import Terms
-from batchapi.store.circuits import Call, SharedCircuits
+from batchapi.store.circuits import Call
+from batchapi.store.shared_circuits import SharedCircuits
 from tests.store.server import store_at
 store = store_at(sys.argv[1])
 circuits = SharedCircuits(store.link, store.cache.make_key, Terms(0.5, 30, 4, 0.2, 3))
@@ -271,9 +275,22 @@ def test_a_child_process_has_no_lock_of_its_parents(open_circuits: Callable[[], 
         pid = os.fork()
         if not pid:  # The child.
             signal.alarm(10)  # It would wait for ever.
-            call = circuits.begin("session-list", 1.0)
-            os._exit(0 if isinstance(call, Call) else 1)
+            calls = [those.begin("session-list", 1.0) for those in (circuits, circuits.alone)]
+            os._exit(0 if all(isinstance(call, Call) for call in calls) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_process_that_ends_has_told_what_failed(open_circuits: Callable[[], SharedCircuits], redis_url: str) -> None:
+    """Also where it does not come to the end of its batch."""
+    run(f"""
+from batchapi.store.circuit import Terms
+from batchapi.store.shared_circuits import SharedCircuits
+store = store_at("{redis_url}")
+circuits = SharedCircuits(store.link, store.cache.make_key, Terms(0.5, 30, 4, 10.0, 3))
+for _ in range(4):
+    circuits.begin("session-list", 1.0).end(False)
+""")
+    assert word(open_circuits()) == "open"
 
 
 def test_it_is_logged_once_when_it_opens_and_once_when_it_closes(

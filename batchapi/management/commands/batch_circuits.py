@@ -1,15 +1,16 @@
 """`manage.py batch_circuits`: which views are left alone because they kept failing, and an operator's hand on them."""
 
 import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from batchapi.conf import get_settings
 from batchapi.execute.stack import find_circuits
-from batchapi.management.routes import read_route
+from batchapi.management import arguments
+from batchapi.management.arguments import UNREACHABLE, read_route
 from batchapi.store import Circuits, State
 
 HELP = """\
@@ -30,17 +31,11 @@ exit codes: 0 it was done, 1 it could not be done, 2 each process has circuits o
 """
 
 
-class Command(BaseCommand):
+class Command(arguments.Command):
     """Asks, and moves, what all processes share."""
 
     help = HELP
-    requires_system_checks = ()
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        """Keep the lines of the examples as they are."""
-        return super().create_parser(
-            prog_name, subcommand, epilog=EXAMPLES, formatter_class=RawDescriptionHelpFormatter, **kwargs
-        )
+    examples = EXAMPLES
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """What to do; without any of it, the circuits are shown."""
@@ -53,7 +48,7 @@ class Command(BaseCommand):
         isolated, reset = ([read_route(name) for name in options[way]] for way in ("isolate", "reset"))
         circuits = shared_circuits()
         if not all([*map(circuits.isolate, isolated), *map(circuits.reset, reset)]):
-            raise CommandError("Redis could not be reached, so nothing is certain; call again when it can.")
+            raise CommandError(UNREACHABLE)
         states = circuits.states()
         if options["json"]:
             self.stdout.write(json.dumps([state._asdict() for state in states]))

@@ -1,17 +1,16 @@
 """`manage.py purge_batch_cache`: forgets kept answers, all at once or those of a route, a user or a table."""
 
 import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from batchapi.invalidation import current_store, tables_of
-from batchapi.management.routes import read_route
+from batchapi.management import arguments
+from batchapi.management.arguments import UNREACHABLE, add_asking, ask_first, read_route, read_user
 from batchapi.store import EVERYTHING, Found, Store
 from batchapi.store.tags import route_tag, table_tag, user_tag
 
@@ -36,17 +35,11 @@ exit codes: 0 it was done (or you said no), 1 it could not be done, 2 the cache 
 PROGRESS_EVERY = 5_000  # entries
 
 
-class Command(BaseCommand):
+class Command(arguments.Command):
     """Moves generations; only --dry-run looks at entries."""
 
     help = HELP
-    requires_system_checks = ()
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        """Keep the lines of the examples as they are."""
-        return super().create_parser(
-            prog_name, subcommand, epilog=EXAMPLES, formatter_class=RawDescriptionHelpFormatter, **kwargs
-        )
+    examples = EXAMPLES
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """What to forget, and how to go about it."""
@@ -56,8 +49,7 @@ class Command(BaseCommand):
         add("--user", metavar="PK", help="answers that were given to a user, by primary key")
         add("--table", metavar="TABLE", help="answers that were read from a table, by its name or app.Model")
         parser.add_argument("--dry-run", action="store_true", help="count what would be forgotten, and forget nothing")
-        parser.add_argument("--no-input", "--noinput", action="store_false", dest="interactive", help="do not ask")
-        parser.add_argument("--json", action="store_true", help="tell the outcome as one line of JSON; does not ask")
+        add_asking(parser)
 
     def handle(self, **options: Any) -> None:
         """Purge, or count. Raises CommandError for what does not exist, and where nothing could be done."""
@@ -66,11 +58,11 @@ class Command(BaseCommand):
         if options["dry_run"]:
             self.tell(options, {"dry_run": True, "what": str(what), "entries": self.count(store, what)})
             return
-        if options["interactive"] and not options["json"] and not self.is_wanted(what):
+        if not ask_first(f"Forget {what}, in all processes?", options):
             self.tell(options, {"dry_run": False, "what": str(what), "purged": False})
             return
         if not store.move(what.tags):
-            raise CommandError("Redis could not be reached, so nothing is certain; call again when it can.")
+            raise CommandError(UNREACHABLE)
         self.tell(options, {"dry_run": False, "what": str(what), "purged": True})
 
     def count(self, store: Store, what: "Selection") -> int:
@@ -83,13 +75,6 @@ class Command(BaseCommand):
         if store.is_away:
             raise CommandError("Redis went away while the answers were counted; call again when it is back.")
         return found
-
-    def is_wanted(self, what: "Selection") -> bool:
-        """Ask whoever called."""
-        try:
-            return input(f"Forget {what}, in all processes? [y/N] ").strip().lower() in ("y", "yes")
-        except EOFError:
-            raise CommandError("There is nobody to ask; say --no-input.") from None
 
     def tell(self, options: dict[str, Any], outcome: dict[str, Any]) -> None:
         """The outcome, as a sentence or as a line of JSON."""
@@ -153,11 +138,3 @@ def read_table(given: str) -> frozenset[str]:
         return tables_of(given)
     except ValueError as error:
         raise CommandError(str(error)) from None
-
-
-def read_user(given: str) -> str:
-    """A primary key as kept answers have it."""
-    try:
-        return str(get_user_model()._meta.pk.to_python(given))
-    except ValidationError:
-        raise CommandError(f"--user takes a primary key; {given!r} cannot be one.") from None

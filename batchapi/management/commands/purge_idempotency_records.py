@@ -1,18 +1,19 @@
 """`manage.py purge_idempotency_records`: deletes the records of Idempotency-Keys that have expired, or others."""
 
 import json
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
+from batchapi.callers import name_user
 from batchapi.conf import get_settings
+from batchapi.management import arguments
+from batchapi.management.arguments import add_asking, ask_first, read_user
 from batchapi.models import IdempotencyRecord
 
 HELP = """\
@@ -39,17 +40,11 @@ exit codes: 0 it was done (or you said no), 1 it could not be done
 CHUNK = 1_000  # rows
 
 
-class Command(BaseCommand):
+class Command(arguments.Command):
     """Deletes in chunks."""
 
     help = HELP
-    requires_system_checks = ()
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        """Keep the lines of the examples as they are."""
-        return super().create_parser(
-            prog_name, subcommand, epilog=EXAMPLES, formatter_class=RawDescriptionHelpFormatter, **kwargs
-        )
+    examples = EXAMPLES
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """What to delete, and how to go about it."""
@@ -57,8 +52,7 @@ class Command(BaseCommand):
         which.add_argument("--all", action="store_true", help="all records, expired or not")
         which.add_argument("--user", metavar="PK", help="all records of a user, by primary key")
         parser.add_argument("--dry-run", action="store_true", help="count what would be deleted, and delete nothing")
-        parser.add_argument("--no-input", "--noinput", action="store_false", dest="interactive", help="do not ask")
-        parser.add_argument("--json", action="store_true", help="tell the outcome as one line of JSON; does not ask")
+        add_asking(parser)
 
     def handle(self, **options: Any) -> None:
         """Delete, or count. Raises CommandError for what makes no sense, and where the table cannot be had."""
@@ -84,17 +78,13 @@ class Command(BaseCommand):
             return rows, "all records"
         if options["user"] is not None:
             user = read_user(options["user"])
-            return rows.filter(caller=f"user {user}"), f"records of user {user}"
+            return rows.filter(caller=name_user(user)), f"records of user {user}"
         return rows.filter(expires__lte=now), "expired records"
 
     def is_wanted(self, options: dict[str, Any], what: str) -> bool:
         """Ask whoever called, where answers that are of use would go."""
-        if not options["interactive"] or options["json"] or not (options["all"] or options["user"] is not None):
-            return True
-        try:
-            return input(f"Delete {what}, also those not expired? [y/N] ").strip().lower() in ("y", "yes")
-        except EOFError:
-            raise CommandError("There is nobody to ask; say --no-input.") from None
+        has_use = options["all"] or options["user"] is not None
+        return not has_use or ask_first(f"Delete {what}, also those not expired?", options)
 
     def delete(self, rows: "QuerySet[IdempotencyRecord]") -> Iterator[int]:
         """Delete a chunk at a time; yields how many are gone by then."""
@@ -115,11 +105,3 @@ class Command(BaseCommand):
             self.stdout.write(f"{outcome['records']:,} would be deleted: {outcome['what']}.")
         else:
             self.stdout.write(f"{outcome['deleted']:,} deleted: {outcome['what']}.")
-
-
-def read_user(given: str) -> str:
-    """A primary key as records have it."""
-    try:
-        return str(get_user_model()._meta.pk.to_python(given))
-    except ValidationError:
-        raise CommandError(f"--user takes a primary key; {given!r} cannot be one.") from None

@@ -1,4 +1,4 @@
-"""What happens to the stores of a process when it forks and when it ends."""
+"""What becomes of what a process holds when it forks and when it ends."""
 
 import atexit
 import os
@@ -7,16 +7,21 @@ from weakref import WeakSet
 
 
 class Resident(Protocol):
-    """A store that has something which no child may use."""
+    """Has something that no child may use."""
 
     def restart(self) -> None:
         """In a child, before anything else runs: use no socket, lock or thread of the parent."""
+
+
+class Debtor(Protocol):
+    """Owes others something."""
 
     def last_try(self) -> None:
         """At the end of the process."""
 
 
 residents: "WeakSet[Resident]" = WeakSet()
+debtors: "WeakSet[Debtor]" = WeakSet()
 
 
 def restart_all() -> None:
@@ -27,8 +32,8 @@ def restart_all() -> None:
 
 def last_tries() -> None:
     """At the end of the process, after its threads."""
-    for resident in list(residents):
-        resident.last_try()
+    for debtor in list(debtors):
+        debtor.last_try()
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork.

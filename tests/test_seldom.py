@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from batchapi.log import Seldom
+from batchapi.seldom import Seldom
 
 logger = logging.getLogger("tests.seldom")
 
