@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework.response import Response
 
 from batchapi.conf import Settings
-from batchapi.execute.records import hold_records
+from batchapi.execute.idempotency.answers import hold_keys
 from batchapi.execute.runner import execute_plan
 from batchapi.execute.stack import build_stack
 from batchapi.parent import Parent
@@ -35,8 +35,8 @@ def answer_batch(
     """
     batch = parse_batch(data, parent=parent, limits=settings.limits)
     plan = plan_batch(batch, rules=settings.rules)
-    with hold_records(batch, settings=settings, identify=identify) as records:
-        stack = build_stack(parent, settings, records)
+    with hold_keys(batch, settings=settings, identify=identify) as earlier:
+        stack = build_stack(parent, settings, earlier)
         begun(stack.caller)
         running = execute_plan(
             plan, stack, correlation_id=parent.correlation_id, limits=settings.lanes, identify=identify

@@ -1,6 +1,5 @@
 """All or nothing: the members of a group in listed order, in one transaction, each in a savepoint."""
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import copy_context
@@ -8,17 +7,15 @@ from dataclasses import replace
 from typing import Protocol
 
 from django.db import transaction
-from django.db.transaction import TransactionManagementError
 
-from batchapi.batch import SubRequest, SubResponse, running
+from batchapi.batch import SubRequest, SubResponse
 from batchapi.exceptions import Crashed, RolledBack, SubRequestError, TimedOut
-from batchapi.execute.attempt import AttemptOver, this
+from batchapi.execute.attempt import AttemptOver
 from batchapi.execute.memory import Checkpoint
+from batchapi.execute.transaction import TakeBack, UnknownEnd, refuse_broken, whole
 from batchapi.execute.transient import fault_of
 from batchapi.problem import problem_response
-from batchapi.statements import writable_alias
 
-logger = logging.getLogger("batchapi.atomic")
 Run = Callable[[SubRequest], SubResponse]
 
 
@@ -35,10 +32,6 @@ class Recorder(Protocol):
         """Last in it."""
 
 
-class MemberFailedError(Exception):
-    """Ends the transaction of a group whose member did not succeed."""
-
-
 class Group:
     """One transaction on one database alias."""
 
@@ -47,7 +40,7 @@ class Group:
         self.checkpoint = checkpoint
         self.recorder = recorder
         self.responses: list[SubResponse] = []
-        self.is_committed = self.has_conflict = False
+        self.has_conflict = False
 
     def run(self, members: Sequence[SubRequest], run: Run) -> list[SubResponse]:
         """The answers of all members if every one succeeded, else the failing one's and 424 for the others.
@@ -65,40 +58,29 @@ class Group:
     def attempt(self, members: Sequence[SubRequest], run: Run) -> list[SubResponse]:
         """One transaction, in a context of its own: hooks that run at its end are the last member's doing."""
         self.responses, self.has_conflict = [], False
-        take_back = self.checkpoint()
-        running.set(members[-1])
-        writable_alias.set(self.alias)
         try:
-            with self.recorder.counted(), transaction.atomic(using=self.alias):
-                transaction.on_commit(self.note_commit, using=self.alias)  # first of all hooks
+            with self.recorder.counted(), whole(self.alias, request=members[-1], checkpoint=self.checkpoint):
                 self.recorder.begin(members)
                 for member in members:
                     self.run_in_savepoint(member, run)
                 self.recorder.finish(self.responses)
-        except MemberFailedError:
+        except TakeBack:
             self.has_conflict = self.responses[-1].fault == "conflict"
+        except UnknownEnd:
+            return [nobody_knows(member) for member in members]
         except AttemptOver:
-            if self.is_committed:
-                return self.responses  # Only a hook came too late.
             late = TimedOut("Its atomic group was not done in time.", outcome="rolled_back")
             late.executed = bool(self.responses)
             self.blame(late, members)
         except SubRequestError as refusal:  # of the recorder
             self.blame(refusal, members)
-        except Exception as error:  # A hook that ran after the commit may raise anything.
-            logger.error("An atomic group was ended by an exception.", exc_info=error)
-            if self.is_committed:
-                return self.responses  # What is committed stands.
-            if this().outcome == "unknown":  # The connection was lost after COMMIT was sent.
-                take_back()
-                return [nobody_knows(member) for member in members]
+        except Exception as error:
             self.has_conflict = fault_of(error) == "conflict"
             crash = Crashed("The transaction of its atomic group could not be kept.")
             crash.executed = bool(self.responses)
             self.blame(crash, members)
         else:
             return self.responses
-        take_back()
         return self.after_failure(members)
 
     def run_in_savepoint(self, member: SubRequest, run: Run) -> None:
@@ -107,14 +89,8 @@ class Group:
             response = run(member)
             self.responses.append(response)
             if response.is_failure:
-                raise MemberFailedError
-            if transaction.get_rollback(using=self.alias):  # Django would now drop its writes without a word.
-                raise TransactionManagementError("The view went on after an error of the database.")
-
-    def note_commit(self) -> None:
-        """From here on nothing is taken back, so hooks may write where they like."""
-        self.is_committed = True
-        writable_alias.set(None)
+                raise TakeBack
+            refuse_broken(self.alias)
 
     def blame(self, error: SubRequestError, members: Sequence[SubRequest]) -> None:
         """The transaction could not begin, or the end of it or of a savepoint raised: whoever ran last is told so."""

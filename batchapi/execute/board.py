@@ -260,7 +260,7 @@ class Board:
     def may_gather(self, node: Node) -> bool:
         """Whether a node is an async view that may run together with others. One with a record runs alone."""
         stack = self.run.stack
-        return self.has_lanes and stack.has_async and has_async_view(node) and not stack.records.has(node.members[0])
+        return self.has_lanes and stack.has_async and has_async_view(node) and not stack.answers.covers(node.members[0])
 
     def is_bound(self, node: Node) -> bool:
         """Whether a node needs the first lane: what writes, and what may throttle where nobody keeps an order."""

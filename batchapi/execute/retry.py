@@ -64,10 +64,10 @@ budget = Budget()  # of this process
 class Retries:
     """Which answers of one batch are tried again, and when."""
 
-    def __init__(self, failures: Failures, *, is_recorded: Callable[[SubRequest], bool]) -> None:
-        """`is_recorded` tells of a sub-request that writes whether it may be run again: it would be known if it was."""
+    def __init__(self, failures: Failures, *, is_taken_back: Callable[[SubRequest], bool]) -> None:
+        """`is_taken_back` tells of a sub-request that writes whether a failed attempt has done nothing, or is found."""
         self.failures = failures
-        self.is_recorded = is_recorded
+        self.is_taken_back = is_taken_back
 
     def pause(self, request: SubRequest, response: SubResponse, trying: Attempt, *, attempts: int) -> float | None:
         """Seconds to wait before another attempt; None where this answer stands."""
@@ -93,7 +93,7 @@ class Retries:
         """Whether nothing is done twice by doing it again. What a recorded one wrote is taken back by a 5xx only."""
         if request.group is not None:
             return False
-        if self.is_recorded(request):
+        if self.is_taken_back(request):
             return response.status >= 500
         return request.is_safe and not trying.has_effects
 

@@ -41,7 +41,7 @@ class Run:
 
     def run_group(self, node: Node, attempt: Attempt) -> list[SubResponse]:
         """The answers of a group's members."""
-        if answers := self.stack.records.answers_to(node.members):
+        if answers := self.stack.answers.answers_to(node.members):
             return answers
 
         def run_member(request: SubRequest) -> SubResponse:
@@ -57,7 +57,7 @@ class Run:
 
         Or what it was answered before, whatever those that it depends on say this time.
         """
-        if (answer := self.stack.records.answer_to(request)) is not None:
+        if (answer := self.stack.answers.answer_to(request)) is not None:
             return answer
         try:
             self.check(request)

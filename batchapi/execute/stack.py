@@ -14,10 +14,10 @@ from batchapi.execute.cache import Cache
 from batchapi.execute.circuit import AsyncCircuit, Circuit, Guard
 from batchapi.execute.dedupe import AsyncCopies, Copies
 from batchapi.execute.dispatch import Dispatch
-from batchapi.execute.idempotency import Recorded, is_taken_back
+from batchapi.execute.idempotency.answers import Answers
+from batchapi.execute.idempotency.layer import Recorded, is_taken_back
 from batchapi.execute.identity import Identities
 from batchapi.execute.jar import Jar
-from batchapi.execute.records import Records
 from batchapi.execute.references import References
 from batchapi.execute.retry import AsyncRetry, Retries, Retry
 from batchapi.execute.savepoints import Savepoints, open_aliases
@@ -36,7 +36,7 @@ class Stack(NamedTuple):
     async_handler: AsyncHandler  # for async views, several in one event loop
     references: References
     open_group: Callable[[], Group]
-    records: Records  # what was answered before under the same Idempotency-Key
+    answers: Answers  # what was answered before under the same Idempotency-Key
     jar: Jar  # the cookies of the batch
     outdate: Callable[[frozenset[str]], None]  # tables that were written: forgets what was looked up in them
     cache: Cache | None  # the answers that are kept from one batch to the next
@@ -47,10 +47,10 @@ class Stack(NamedTuple):
     circuits: Circuits | None  # of the views; None where none ever opens
 
 
-def build_stack(parent: Parent, settings: Settings, records: Records) -> Stack:
+def build_stack(parent: Parent, settings: Settings, answers: Answers) -> Stack:
     """One road for all sub-requests of a batch."""
     circuits = find_circuits(settings)
-    retries = Retries(settings.failures, is_recorded=partial(is_taken_back, records=records))
+    retries = Retries(settings.failures, is_taken_back=partial(is_taken_back, answers=answers))
     dispatch = Dispatch(
         parent,
         middleware=settings.layers.SUBREQUEST_MIDDLEWARE,
@@ -59,8 +59,8 @@ def build_stack(parent: Parent, settings: Settings, records: Records) -> Stack:
     layers: list[Callable[[Handler], Handler]] = [Refusals, partial(Retry, retries=retries)]
     if circuits:
         layers.append(partial(Circuit, guard=Guard(circuits)))
-    if records:  # Inside whatever tries again: each attempt is a transaction of its own.
-        layers.append(partial(Recorded, records=records, checkpoint=dispatch.checkpoint))
+    if answers:  # Inside whatever tries again: each attempt is a transaction of its own.
+        layers.append(partial(Recorded, answers=answers, checkpoint=dispatch.checkpoint))
     layers += [InTurn, Copies]
     if aliases := open_aliases():
         layers.append(partial(Savepoints, aliases=aliases, checkpoint=dispatch.checkpoint))
@@ -74,8 +74,8 @@ def build_stack(parent: Parent, settings: Settings, records: Records) -> Stack:
             lambda request: find_route(request.url, method=request.method, headers=request.headers, parent=parent),
             max_bytes=settings.limits.MAX_REQUEST_BYTES,
         ),
-        open_group=lambda: Group(settings.layers.ATOMIC_GROUP_ALIAS, checkpoint=dispatch.checkpoint, recorder=records),
-        records=records,
+        open_group=lambda: Group(settings.layers.ATOMIC_GROUP_ALIAS, checkpoint=dispatch.checkpoint, recorder=answers),
+        answers=answers,
         jar=dispatch.jar,
         outdate=dispatch.memory.outdate,
         cache=build_cache(parent, settings, dispatch),

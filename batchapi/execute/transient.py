@@ -27,7 +27,7 @@ def fault_of(error: BaseException) -> Fault:
     return "transient" if isinstance(error, OperationalError) and is_disconnected(cause, state) else ""
 
 
-def is_locked(cause: BaseException) -> bool:
+def is_locked(cause: BaseException | None) -> bool:
     """Whether an SQLite file was locked for longer than one waits for it."""
     return getattr(cause, "sqlite_errorcode", 0) & 0xFF in SQLITE_LOCKED
 

@@ -1,16 +1,22 @@
-"""Alice and Bob, logged in; a stage for processes that die. Nothing has happened yet."""
+"""Alice and Bob, logged in; a stage for processes that die. Nothing has happened yet. Which tests are PostgreSQL's."""
 
 from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
 
 from tests.factories import UserFactory
 from tests.idempotency.stage import Stage, stage_on
 from tests.idempotency.views import CALLS, OUTCOMES
+from tests.rerun import IS_RERUN
 from tests.serving.server import postgres_database, sqlite_file
+
+collect_ignore = [] if connection.vendor == "postgresql" else ["test_lost_commit.py"]
+if IS_RERUN:
+    collect_ignore += ["test_postgresql.py", "test_death.py", "test_stopped.py"]
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,12 @@
 """A group under a key is done once as a whole, and answered again as a whole."""
 
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from batchapi.execute.idempotency.answers import NOTHING
 from batchapi.models import IdempotencyRecord
 from tests.idempotency.asking import Item, ask, do, fates, own, refusal
 from tests.idempotency.views import CALLS, OUTCOMES, kept
@@ -78,3 +80,16 @@ def test_a_member_that_set_a_cookie_or_logged_in_is_not_done_again(client: Clien
     assert fates(records) == [(201, True), (409, False), (409, False)]
     assert [record["body"]["outcome"] for record in records[1:]] == ["committed", "committed"]
     assert calls == CALLS
+
+
+def test_without_a_key_a_group_takes_no_lock_of_the_whole_process():
+    """One that is held while the process forks stays so in the new one for ever."""
+    is_entered = Event()
+
+    def enter() -> None:
+        with NOTHING.counted():
+            is_entered.set()
+
+    with NOTHING.hold.lock:
+        Thread(target=enter, daemon=True).start()
+        assert is_entered.wait(5)

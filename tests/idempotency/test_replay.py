@@ -361,4 +361,5 @@ def test_statements(client: Client):
     assert count(*map(do, "abc"), key="y") == 3 + 2 * 3
     assert count(*group, key="z") == 3 + 2
     assert count(*map(do, "abc"), *group, key="z2") == 3 + 2 * 4
-    assert count(*map(do, "abc"), *group, key="z2") == 4, "a resend that has nothing to run"
+    look = connection.features.has_select_for_update_skip_locked  # for whoever is still in a transaction with the key
+    assert count(*map(do, "abc"), *group, key="z2") == 4 + look, "a resend that has nothing to run"

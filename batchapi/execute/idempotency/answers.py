@@ -6,7 +6,7 @@ An answer has a place that is taken once, so not even a batch that has lost its 
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +17,8 @@ from batchapi.batch import Batch, SubRequest, SubResponse
 from batchapi.callers import is_user
 from batchapi.conf import Settings
 from batchapi.exceptions import NoStoredAnswer
-from batchapi.execute.claims import Record, find_records
-from batchapi.execute.keys import Keys, Rows
+from batchapi.execute.idempotency.hold import Hold, Rows
+from batchapi.execute.idempotency.scope import Part, find_parts
 from batchapi.problem import problem_response
 from batchapi.statements import unwatched
 
@@ -34,76 +34,76 @@ TAKEN = "Another batch with the same Idempotency-Key has taken it over; send it 
 logger = logging.getLogger("batchapi.idempotency")
 
 
-class Records:
-    """The places of one batch's answers, under the keys that it holds."""
+class Answers:
+    """The answers of one batch, under the keys that it holds."""
 
-    def __init__(self, records: Mapping[str, Record], *, alias: str, ttl: int = 0, seconds: float = 0) -> None:
-        self.records = records  # by the keys of sub-requests
-        claims = {record.claim.identity: record.claim for record in records.values()}
-        self.keys = Keys(claims, alias=alias, ttl=ttl, seconds=seconds)
+    def __init__(self, parts: Mapping[str, Part], *, alias: str, ttl: int = 0, seconds: float = 0) -> None:
+        self.parts = parts  # by the keys of sub-requests
+        claims = {part.claim.identity: part.claim for part in parts.values()}
+        self.hold = Hold(claims, alias=alias, ttl=ttl, seconds=seconds)
         self.alias = alias
         self.rows: Rows = {}  # of sub-requests that were answered before
 
     def __bool__(self) -> bool:
-        return bool(self.records)
+        return bool(self.parts)
 
-    def claim(self) -> None:
+    def take_keys(self) -> None:
         """Take the keys, and look up what was answered under them. Raises KeyReused or KeyInUse."""
-        self.rows = self.keys.take(record.identity for record in self.records.values())
+        self.rows = self.hold.take(part.identity for part in self.parts.values())
 
     def answer_to(self, request: SubRequest) -> SubResponse | None:
         """The answer that was given before, or why there is none; None for what may run."""
-        record = self.records.get(request.key)
-        row = self.rows.get(record.identity) if record else None
+        part = self.parts.get(request.key)
+        row = self.rows.get(part.identity) if part else None
         return None if row is None else replay(row, request)
 
     def answers_to(self, members: Sequence[SubRequest]) -> list[SubResponse]:
         """The answers of a group that is done; none for one that may run."""
         return [answer for member in members if (answer := self.answer_to(member)) is not None]
 
-    def has(self, request: SubRequest) -> bool:
-        """Whether a sub-request is recorded. One whose URL was not known may prove to be a login, which is not."""
-        return request.key in self.records and not (request.group is None and request.policy.changes_identity)
+    def covers(self, request: SubRequest) -> bool:
+        """Whether its answer is stored. One whose URL was not known may prove to be a login, whose is not."""
+        return request.key in self.parts and not (request.group is None and request.policy.changes_identity)
 
     def counted(self) -> AbstractContextManager[None]:
-        """A block that may have a transaction with a record."""
-        return self.keys.counted()
+        """A block that may have a transaction with an answer."""
+        return self.hold.counted() if self else nullcontext()
 
     def begin(self, requests: Iterable[SubRequest]) -> None:
         """First in a transaction: see that the keys are still ours, and stay so until it ends.
 
         Raises NoStoredAnswer where somebody has taken them over.
         """
-        if not self.keys.touch(self.records[request.key].claim.identity for request in requests if self.has(request)):
+        if not self.hold.touch(self.parts[request.key].claim.identity for request in requests if self.covers(request)):
             raise NoStoredAnswer(TAKEN, outcome="unknown")
 
     def finish(self, responses: Iterable[SubResponse]) -> None:
         """Last in it: store the answers. Raises NoStoredAnswer where one has been stored meanwhile."""
-        rows = [self.row_for(answer.request, contents(answer)) for answer in responses if self.has(answer.request)]
+        rows = [self.row_for(answer.request, contents(answer)) for answer in responses if self.covers(answer.request)]
         if not rows:
             return
         try:
-            self.keys.table.bulk_create(rows)
+            self.hold.table.bulk_create(rows)
         except IntegrityError:
             raise NoStoredAnswer(TAKEN, outcome="unknown") from None
 
     def row_for(self, request: SubRequest, columns: dict[str, Any]) -> Any:
         """A row for one sub-request."""
-        record = self.records[request.key]
-        return self.keys.table.model(
-            identity=record.identity,
-            caller=record.claim.caller,
-            key=record.claim.key,
-            part=record.part,
-            token=self.keys.token,
+        part = self.parts[request.key]
+        return self.hold.table.model(
+            identity=part.identity,
+            caller=part.claim.caller,
+            key=part.claim.key,
+            part=part.name,
+            token=self.hold.token,
             created=timezone.now(),
-            expires=self.keys.expires[record.claim.identity],
+            expires=self.hold.expires[part.claim.identity],
             **columns,
         )
 
     def row_of(self, request: SubRequest) -> Any:
         """A query for the row of one sub-request."""
-        return self.keys.table.filter(identity=self.records[request.key].identity)
+        return self.hold.table.filter(identity=self.parts[request.key].identity)
 
     def read_again(self, request: SubRequest) -> SubResponse | None:
         """What another batch has stored for a sub-request while this one ran."""
@@ -118,13 +118,13 @@ class Records:
         try:
             with transaction.atomic(using=self.alias):
                 self.begin([request])
-                self.keys.table.bulk_create([self.row_for(request, {"state": "running"})])
+                self.hold.table.bulk_create([self.row_for(request, {"state": "running"})])
         except IntegrityError:
             raise NoStoredAnswer(UNKNOWN, outcome="unknown") from None
 
     def finish_openly(self, response: SubResponse, *, is_stored: bool) -> None:
         """Note its answer, or that it may run again. If that fails, its end stays unknown."""
-        row = self.row_of(response.request).filter(token=self.keys.token, state="running")
+        row = self.row_of(response.request).filter(token=self.hold.token, state="running")
         try:
             with unwatched():  # What is done is done, however late.
                 row.update(**contents(response)) if is_stored else row.delete()
@@ -132,29 +132,29 @@ class Records:
             logger.error("The answer of a view that has run could not be stored.", exc_info=error)
 
 
-NOTHING = Records({}, alias="")  # of a batch without a key
+NOTHING = Answers({}, alias="")  # of a batch without a key
 
 
 @contextmanager
-def hold_records(batch: Batch, *, settings: Settings, identify: Callable[[], str]) -> Iterator[Records]:
-    """The records of a batch, whose keys are held while the block runs. Raises KeyReused or KeyInUse before that.
+def hold_keys(batch: Batch, *, settings: Settings, identify: Callable[[], str]) -> Iterator[Answers]:
+    """The answers of a batch, whose keys are held while the block runs. Raises KeyReused or KeyInUse before that.
 
     Without a key nobody is asked for anything. Keys of callers without a user are ignored: an address is many people.
     """
     is_keyed = batch.idempotency_key is not None or any(request.idempotency_key for request in batch.requests)
     caller = identify() if is_keyed else ""
-    found = find_records(batch, caller=caller) if is_user(caller) else {}
-    if not found:
+    parts = find_parts(batch, caller=caller) if is_user(caller) else {}
+    if not parts:
         yield NOTHING
         return
     seconds = (settings.lanes.DEADLINE or LONGEST) + GRACE
     ttl = settings.failures.IDEMPOTENCY_TTL
-    records = Records(found, alias=settings.layers.ATOMIC_GROUP_ALIAS, ttl=ttl, seconds=seconds)
-    records.claim()
+    answers = Answers(parts, alias=settings.layers.ATOMIC_GROUP_ALIAS, ttl=ttl, seconds=seconds)
+    answers.take_keys()
     try:
-        yield records
+        yield answers
     finally:
-        records.keys.release()
+        answers.hold.release()
 
 
 def contents(response: SubResponse) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A batch and its caller in, out, which key each of its sub-requests is recorded under, and the seal of what was sent.
+"""A batch and its caller in; out, which key covers each of its sub-requests, and the seals of what was sent under it.
 
 A claim is one key of one caller. It covers the sub-request that has the key, the group whose members have it, or,
 if it is the batch's own, all unsafe sub-requests without one and all groups.
@@ -16,7 +16,8 @@ from django.utils.crypto import salted_hmac
 
 from batchapi.batch import Batch, SubRequest
 
-OWN_HEADER = "HTTP_IDEMPOTENCY_KEY"
+KEY_HEADER = "Idempotency-Key"
+OWN_HEADER = "HTTP_IDEMPOTENCY_KEY"  # as the headers of a sub-request have it
 compact = partial(json.dumps, ensure_ascii=True, separators=(",", ":"))
 
 
@@ -27,56 +28,55 @@ class Claim:
     caller: str
     key: str
     seals: tuple[str, ...]  # of what was sent: with SECRET_KEY, then with each of SECRET_KEY_FALLBACKS
-    pointer: str | None  # to the headers that hold the key; None: it is the batch's own
+    pointer: str = "#"  # to the headers of the sub-request that the key stands in
+    header: str | None = None  # or the header of the batch that it is
 
     @property
     def identity(self) -> str:
         """Finds its row."""
-        return identify(self.caller, self.key, "")
+        return row_id(self.caller, self.key, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """Where the answer to one sub-request is stored: its claim, and the part of that."""
+class Part:
+    """One sub-request of what a key covers: its answer has a row of its own."""
 
     claim: Claim
-    part: str
+    name: str
 
     @property
     def identity(self) -> str:
-        """Finds its row."""
-        return identify(self.claim.caller, self.claim.key, self.part)
+        """Finds that row."""
+        return row_id(self.claim.caller, self.claim.key, self.name)
 
 
-def find_records(batch: Batch, *, caller: str) -> dict[str, Record]:
-    """The record of each sub-request that has one, by its key in the batch.
+def find_parts(batch: Batch, *, caller: str) -> dict[str, Part]:
+    """The part that each covered sub-request is, by its key in the batch.
 
-    A group has one for each member, or for none: it is answered again as a whole.
+    Of a group all members are covered, or none: it is answered again as a whole.
     """
     outer = None
     if (key := batch.idempotency_key) is not None:
-        listed = [batch.is_relaxed, [describe(request) for request in batch.requests]]
-        outer = Claim(caller=caller, key=key, seals=seal(listed), pointer=None)
-    records: dict[str, Record] = {}
+        listed = [batch.is_relaxed, [list_sent(request) for request in batch.requests]]
+        outer = Claim(caller=caller, key=key, seals=make_seals(listed), header=KEY_HEADER)
+    parts: dict[str, Part] = {}
     for members in nodes(batch.requests):
         is_group, first = members[0].group is not None, members[0]
-        if not is_group and not is_recordable(first):
+        if not is_group and not is_coverable(first):
             continue
         keyed = next((member for member in members if member.idempotency_key is not None), None)
         claim = outer if keyed is None else own_claim(members, keyed, caller=caller, pointer=batch.pointer)
         if claim is not None:
-            parts = {
-                member.key: "own" if keyed is not None and not is_group else f"id:{member.key}" for member in members
-            }
-            records |= {name: Record(claim=claim, part=part) for name, part in parts.items()}
-    return records
+            is_alone = keyed is not None and not is_group
+            parts |= {m.key: Part(claim=claim, name="own" if is_alone else f"id:{m.key}") for m in members}
+    return parts
 
 
 def own_claim(members: list[SubRequest], keyed: SubRequest, *, caller: str, pointer: str) -> Claim:
     """The claim of a sub-request, or of a group, that has a key of its own. The id of one that is alone may change."""
-    sent = [describe(member) for member in members] if keyed.group is not None else describe(keyed)[1:]
+    sent = [list_sent(member) for member in members] if keyed.group is not None else list_sent(keyed)[1:]
     key = keyed.idempotency_key or ""
-    return Claim(caller=caller, key=key, seals=seal(sent), pointer=f"{pointer}/{keyed.index}/headers")
+    return Claim(caller=caller, key=key, seals=make_seals(sent), pointer=f"{pointer}/{keyed.index}/headers")
 
 
 def nodes(requests: Iterable[SubRequest]) -> list[list[SubRequest]]:
@@ -88,7 +88,7 @@ def nodes(requests: Iterable[SubRequest]) -> list[list[SubRequest]]:
     return [*found.values()]
 
 
-def is_recordable(request: SubRequest) -> bool:
+def is_coverable(request: SubRequest) -> bool:
     """Whether a sub-request that is in no group may write something that must not happen twice.
 
     A login is none: its answer holds a credential.
@@ -96,7 +96,7 @@ def is_recordable(request: SubRequest) -> bool:
     return not request.is_safe and request.refusal is None and not request.policy.changes_identity
 
 
-def describe(request: SubRequest) -> list[Any]:
+def list_sent(request: SubRequest) -> list[Any]:
     """All that makes a sub-request, the id first. What the client sent, not what became of its references."""
     condition = request.condition
     headers = sorted(item for item in request.headers.items() if item[0] != OWN_HEADER)
@@ -115,7 +115,7 @@ def describe(request: SubRequest) -> list[Any]:
     ]
 
 
-def seal(sent: list[Any]) -> tuple[str, ...]:
+def make_seals(sent: list[Any]) -> tuple[str, ...]:
     """HMACs of what was sent, one for each secret that may have been SECRET_KEY when it was sent before."""
     secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     text = compact(sent)
@@ -124,6 +124,6 @@ def seal(sent: list[Any]) -> tuple[str, ...]:
     )
 
 
-def identify(caller: str, key: str, part: str) -> str:
+def row_id(caller: str, key: str, part: str) -> str:
     """What finds a row: one digest, since no database indexes all three at full length."""
     return hashlib.sha256(compact([caller, key, part]).encode()).hexdigest()

@@ -17,8 +17,8 @@ from django.db import DatabaseError, IntegrityError, OperationalError, connectio
 from django.utils import timezone
 
 from batchapi.exceptions import KeyInUse, KeyReused
-from batchapi.execute.claims import Claim
-from batchapi.execute.transient import fault_of
+from batchapi.execute.idempotency.scope import Claim
+from batchapi.execute.transient import fault_of, is_locked
 
 TRIES = 5  # to take keys that others take at the same moment
 
@@ -26,11 +26,11 @@ logger = logging.getLogger("batchapi.idempotency")
 Rows = dict[str, Any]  # of the table, by identity
 
 
-class OutrunError(Exception):
+class Outrun(Exception):
     """Somebody else took a key that was to be had a moment ago."""
 
 
-class Keys:
+class Hold:
     """The keys of one batch."""
 
     def __init__(self, claims: Mapping[str, Claim], *, alias: str, ttl: int, seconds: float) -> None:
@@ -40,7 +40,7 @@ class Keys:
         self.seconds = timedelta(seconds=seconds)  # that the batch may be at work
         self.token = secrets.token_hex(16) if claims else ""
         self.expires: dict[str, datetime] = {}  # by identity
-        self.inside = 0  # transactions with a record that are open on some thread
+        self.inside = 0  # transactions with an answer that are open on some thread
         self.lock = Lock()
 
     @property
@@ -53,38 +53,26 @@ class Keys:
         names = sorted({*self.claims, *parts})
         for _ in range(TRIES):
             rows = self.read(names)
-            self.check(rows)
+            refuse_what_is_taken(self.claims, rows)
             try:
                 with transaction.atomic(using=self.alias):
                     dead = self.take_rows(rows)
-            except (IntegrityError, OutrunError):
+            except (IntegrityError, Outrun):
                 continue  # Somebody was faster.
             except OperationalError as error:
-                if is_locked(error):
-                    raise in_use(next(iter(self.claims.values()))) from error
+                if is_locked(error.__cause__):  # By the holder of a key, perhaps.
+                    raise in_use(self.claims) from error
                 if fault_of(error) != "conflict":
                     raise
                 continue
             if dead:  # Its holder may have stored something more in between; from now on it cannot.
                 rows = self.read(names)
             return {name: row for name, row in rows.items() if name not in self.claims and not is_over(row)}
-        raise in_use(next(iter(self.claims.values())))
+        raise in_use(self.claims)
 
     def read(self, names: Sequence[str]) -> Rows:
         """All rows that there are."""
         return {row.identity: row for row in self.table.filter(identity__in=names)}
-
-    def check(self, rows: Rows) -> None:
-        """Raise KeyReused where something else was sent under a key, KeyInUse where its holder may be at work."""
-        now = timezone.now()
-        for name, claim in self.claims.items():
-            row = rows.get(name)
-            if row is None or is_over(row):
-                continue
-            if row.fingerprint not in claim.seals:
-                raise KeyReused("Something else was sent under this key before; use a new one.", **place(claim))
-            if row.lease > now:
-                raise in_use(claim)
 
     def take_rows(self, rows: Rows) -> list[str]:
         """In a transaction: make the rows of all keys ours. Returns those that somebody had before."""
@@ -92,26 +80,17 @@ class Keys:
         over = [name for name, row in rows.items() if is_over(row)]
         dead = {name: rows[name].token for name in self.claims if name in rows and name not in over}
         self.expires = {name: rows[name].expires if name in dead else now + self.ttl for name in self.claims}
-        self.lock_rows([*over, *dead])
+        if held := find_held(self.table, [*over, *dead]):
+            raise in_use({name: claim for name, claim in self.claims.items() if name in held} or self.claims)
         if over:
             self.table.filter(identity__in=over, expires__lte=now).delete()
         if dead:
-            held = self.table.filter(identity__in=[*dead], token__in=[*dead.values()])
-            if held.update(token=self.token, lease=now + self.seconds) != len(dead):
-                raise OutrunError
+            ours = self.table.filter(identity__in=[*dead], token__in=[*dead.values()])
+            if ours.update(token=self.token, lease=now + self.seconds) != len(dead):
+                raise Outrun
         # In one order everywhere: two who insert the same keys wait for each other one way only.
         self.table.bulk_create(self.new_row(name, now) for name in sorted(self.claims) if name not in dead)
         return [*dead]
-
-    def lock_rows(self, names: Sequence[str]) -> None:
-        """Raise KeyInUse if somebody holds one in an open transaction: its lease is over, but it may still commit."""
-        features = connections[self.alias].features
-        if not (names and features.has_select_for_update and features.has_select_for_update_skip_locked):
-            return  # SQLite has one writer at a time, and an UPDATE waits for it.
-        free = {*self.table.select_for_update(skip_locked=True).filter(identity__in=names).values_list("pk", flat=True)}
-        if len(free) < len(names):
-            held = (claim for name, claim in self.claims.items() if name not in free)
-            raise in_use(next(held, next(iter(self.claims.values()))))
 
     def new_row(self, name: str, now: datetime) -> Any:
         """A key that nobody had."""
@@ -164,9 +143,30 @@ class Keys:
             )
 
 
-def is_locked(error: OperationalError) -> bool:
-    """Whether an SQLite file was being written for longer than a connection waits: by the holder of a key, perhaps."""
-    return getattr(error.__cause__, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+def refuse_what_is_taken(claims: Mapping[str, Claim], rows: Rows) -> None:
+    """Raise KeyReused where something else was sent under a key, KeyInUse where its holder may be at work."""
+    now = timezone.now()
+    for name, claim in claims.items():
+        row = rows.get(name)
+        if row is None or is_over(row):
+            continue
+        if row.fingerprint not in claim.seals:
+            words = "Something else was sent under this key before; use a new one."
+            raise KeyReused(words, pointer=claim.pointer, header=claim.header)
+        if row.lease > now:
+            raise in_use({name: claim})
+
+
+def find_held(table: Any, names: Sequence[str]) -> set[str]:
+    """In a transaction: lock rows; those that somebody has in an open one, whose time is over but who may still commit.
+
+    On SQLite none: there is one writer at a time, and an UPDATE waits for it.
+    """
+    features = connections[table.db].features
+    if not (names and features.has_select_for_update and features.has_select_for_update_skip_locked):
+        return set()
+    free = table.select_for_update(skip_locked=True).filter(identity__in=names).values_list("pk", flat=True)
+    return {*names} - {*free}
 
 
 def is_over(row: Any) -> bool:
@@ -175,11 +175,8 @@ def is_over(row: Any) -> bool:
     return bool(row.expires <= now and (row.lease is None or row.lease <= now))
 
 
-def in_use(claim: Claim) -> KeyInUse:
-    """The refusal of a batch that another one with the same key is in the way of."""
-    return KeyInUse("A batch with this key is at work, or was until its process died; send it again.", **place(claim))
-
-
-def place(claim: Claim) -> dict[str, Any]:
-    """Where in what the client sent a key stood."""
-    return {"header": "Idempotency-Key"} if claim.pointer is None else {"pointer": claim.pointer}
+def in_use(claims: Mapping[str, Claim]) -> KeyInUse:
+    """The refusal of a batch that another one is in the way of; it names the first of these keys."""
+    claim = next(iter(claims.values()))
+    words = "A batch with this key is at work, or was until its process died; send it again."
+    return KeyInUse(words, pointer=claim.pointer, header=claim.header)
