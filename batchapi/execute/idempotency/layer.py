@@ -11,6 +11,7 @@ from asgiref.sync import iscoroutinefunction
 
 from batchapi.batch import Handler, SubRequest, SubResponse
 from batchapi.exceptions import Crashed, NoStoredAnswer
+from batchapi.execute.attempt import AttemptOver, this
 from batchapi.execute.idempotency.answers import Answers
 from batchapi.execute.memory import Checkpoint
 from batchapi.execute.transaction import TakeBack, UnknownEnd, refuse_broken, whole
@@ -57,6 +58,9 @@ class Recorded:
             return replace(failure.response, cookies=())
         except NoStoredAnswer as refusal:  # Nobody but a batch that has overslept gets here.
             return self.answers.read_again(request) or problem_response(request, refusal)
+        except AttemptOver:
+            this().is_flying |= request.key in self.unsure  # Its last statement says nothing of the COMMIT before.
+            raise
         except UnknownEnd as unknown:
             self.unsure.add(request.key)
             return self.crash(request, fault_of(unknown.__cause__ or unknown))
