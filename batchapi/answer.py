@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from math import inf
+from time import monotonic
 from typing import Any
 
 from rest_framework.response import Response
@@ -33,13 +35,19 @@ def answer_batch(
     `identify` names the caller; it is asked only when the caller's limits or keys come into play. `begun` is given what
     names the caller as far as the views have found out.
     """
+    deadline = monotonic() + (settings.lanes.DEADLINE or inf)
     batch = parse_batch(data, parent=parent, limits=settings.limits)
     plan = plan_batch(batch, rules=settings.rules)
-    with hold_keys(batch, settings=settings, identify=identify) as earlier:
+    with hold_keys(batch, parent=parent, settings=settings, identify=identify, until=deadline) as earlier:
         stack = build_stack(parent, settings, earlier)
         begun(stack.caller)
         running = execute_plan(
-            plan, stack, correlation_id=parent.correlation_id, limits=settings.lanes, identify=identify
+            plan,
+            stack,
+            correlation_id=parent.correlation_id,
+            limits=settings.lanes,
+            identify=identify,
+            deadline=deadline,
         )
         with closing(running) as responses:  # Whatever happens to the answer, no lane is left behind.
             return render_batch(batch, responses, parent=parent, limits=settings.limits)

@@ -146,7 +146,7 @@ class TooLarge(EnvelopeError):
 class KeyInUse(EnvelopeError):
     status = 409
     code = "key_in_use"
-    title = "A batch with this Idempotency-Key is running"
+    title = "This Idempotency-Key is in use, or may be"
     wait = 1.0
 
 

@@ -22,7 +22,7 @@ class IdempotencyRecord(models.Model):
     identity = models.CharField(
         primary_key=True, max_length=64
     )  # SHA-256 of caller, key and part; all databases index it
-    caller = models.CharField(max_length=255)  # "user 7"
+    caller = models.CharField(max_length=255)  # "user auth.user 7"
     key = models.CharField(max_length=255)  # as the client sent it
     part = models.CharField(
         max_length=260

@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from batchapi.signals import lane_opened
 from batchapi.statements import unwatched
+from batchapi.uncommitted import is_in_transaction
 
 logger = logging.getLogger("batchapi.connections")
 MOST_VIEWS = 4096  # that are remembered
@@ -49,6 +50,13 @@ def is_manual(connection: BaseDatabaseWrapper) -> bool:
     """Whether somebody switched autocommit off, outside of any `atomic`."""
     is_open = connection.connection is not None and not connection.in_atomic_block
     return is_open and connection.autocommit != connection.settings_dict["AUTOCOMMIT"]
+
+
+def is_callers(connection: BaseDatabaseWrapper) -> bool:
+    """Whether somebody around the batch has a transaction open: nothing may run beside it."""
+    if connection.in_atomic_block or is_manual(connection):
+        return True
+    return connection.autocommit and is_in_transaction(connection)  # by raw SQL
 
 
 def give_back() -> None:

@@ -4,17 +4,15 @@ Authenticators ask the database, and one that stands still would hold up the cal
 """
 
 from collections.abc import Callable
-from concurrent.futures import Future, wait
-from functools import partial
-from time import monotonic
 
 from django.db import Error
+from rest_framework.exceptions import APIException
 
 from batchapi.conf import Lanes
 from batchapi.exceptions import NoLane
 from batchapi.execute.abandoned import abandoned
+from batchapi.execute.bounded import in_time
 from batchapi.execute.lanes import Lane, Surroundings
-from batchapi.execute.threads import pool
 
 
 class Sender:
@@ -35,8 +33,8 @@ class Sender:
         if self.is_refused(lane.caller):
             return False
         try:
-            self.name = name_in_time(identify, lane, surroundings, until=until)
-        except Error:  # The database is away: the address will do.
+            self.name = in_time(identify, lane, surroundings, until=until)
+        except (Error, APIException):  # Nobody can tell now: the address will do.
             self.name = self.name_so_far()
         return self.name is not None and not self.is_refused(self.name)
 
@@ -55,40 +53,3 @@ class Sender:
 def too_many_abandoned() -> NoLane:
     """What those hear who would get a thread if others had come back."""
     return NoLane("Too many sub-requests have overrun their time and have not ended yet.")
-
-
-def name_in_time(identify: Callable[[], str], lane: Lane, surroundings: Surroundings, *, until: float) -> str | None:
-    """Who sent a batch, found out on a lane's thread. Raises what `identify` raises.
-
-    None if that is not known by then (time.monotonic()). The thread that still asks keeps the connections that the lane
-    has borrowed, and counts against the lane's caller.
-    """
-    future: Future[str] = Future()
-    try:
-        pool.start(partial(surroundings.run, partial(ask, identify, lane, future)))
-    except RuntimeError:  # The system has no thread left, so nothing will run anyway.
-        return lane.caller
-    wait([future], max(until - monotonic(), 0))
-    abandoned.add(lane.caller)
-    if future.cancel():
-        lane.is_abandoned = True
-        return None
-    abandoned.remove(lane.caller)  # It has just come back.
-    return future.result()
-
-
-def ask(identify: Callable[[], str], lane: Lane, future: "Future[str]") -> None:
-    """On the lane's thread: find out, and say so if somebody still waits for it."""
-    name, failure = "", None
-    try:
-        with lane.connected():
-            name = identify()
-    except BaseException as error:  # It is the caller's.
-        failure = error
-    if not future.set_running_or_notify_cancel():
-        lane.close()
-        abandoned.remove(lane.caller)
-    elif failure:
-        future.set_exception(failure)
-    else:
-        future.set_result(name)

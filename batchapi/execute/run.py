@@ -1,7 +1,7 @@
 """One sub-request or group in, its answers out: may it run, with which values, and what if its time is over."""
 
 from asyncio import CancelledError
-from time import monotonic, perf_counter
+from time import perf_counter
 
 from asgiref.sync import sync_to_async
 
@@ -18,13 +18,13 @@ from batchapi.signals import subrequest_started
 class Run:
     """What is known of a batch while it runs: the answers, and who succeeded."""
 
-    def __init__(self, plan: Plan, stack: Stack, *, limits: Lanes) -> None:
+    def __init__(self, plan: Plan, stack: Stack, *, limits: Lanes, deadline: float) -> None:
         self.stack = stack
         self.wanted = {binding.reference.key for request in plan.order for binding in request.bindings}
         self.succeeded: dict[str, bool] = {}  # by id, and by name of group
         self.seconds: dict[str, float] = {}
         self.timeout = limits.TIMEOUT or float("inf")
-        self.deadline = monotonic() + (limits.DEADLINE or float("inf"))
+        self.deadline = deadline  # by time.monotonic()
 
     def note(self, node: Node, responses: list[SubResponse]) -> None:
         """Let later nodes know of the answers."""
@@ -62,6 +62,8 @@ class Run:
         try:
             self.check(request)
             return self.stack.references.fill_in(request)
+        except ConditionFalse as refusal:
+            return self.stack.answers.keep(problem_response(request, refusal))
         except SubRequestError as refusal:
             return problem_response(request, refusal)
 

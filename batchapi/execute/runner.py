@@ -6,14 +6,12 @@ from functools import partial
 from time import monotonic, perf_counter
 
 from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 
-from batchapi import uncommitted
 from batchapi.batch import Plan, SubResponse
 from batchapi.conf import Lanes
 from batchapi.exceptions import NoLane
 from batchapi.execute.board import Board
-from batchapi.execute.connections import is_manual
+from batchapi.execute.connections import is_callers
 from batchapi.execute.crew import Crew, keep_time
 from batchapi.execute.lanes import Lane, open_caches
 from batchapi.execute.retry import budget
@@ -26,17 +24,18 @@ from batchapi.uncommitted import is_in_transaction
 
 
 def execute_plan(
-    plan: Plan, stack: Stack, *, correlation_id: str, limits: Lanes, identify: Callable[[], str]
+    plan: Plan, stack: Stack, *, correlation_id: str, limits: Lanes, identify: Callable[[], str], deadline: float
 ) -> Generator[SubResponse]:
     """Run a plan and yield the answers in effective order, each as soon as nothing can change it any more.
 
-    `identify` names the caller, for the count of threads that did not come back; asked only while there are some.
+    The batch ends by the deadline (time.monotonic()). `identify` names the caller, for the count of threads that did not
+    come back; asked only while there are some.
     """
     started, total = perf_counter(), len(plan.order)
     batch_started.send_robust(None, correlation_id=correlation_id, total=total)
     is_held = any(is_callers(connection) for connection in connections.all(initialized_only=True))
     has_lanes = not (is_held or stack.is_on_callers_thread)
-    run = Run(plan, stack, limits=limits)
+    run = Run(plan, stack, limits=limits, deadline=deadline)
     is_inside = is_held or any(map(is_in_transaction, connections.all(initialized_only=True)))  # by raw SQL
     cache = stack.cache if has_lanes and not is_inside else None  # There, nobody knows how old its rows are.
     board = Board(plan, run, limits=limits, is_enforced=not is_held, has_lanes=has_lanes, cache=cache)
@@ -51,13 +50,6 @@ def execute_plan(
             stack.circuits.tell()
     board.tell([*board.untold])
     batch_finished.send_robust(None, correlation_id=correlation_id, total=total, seconds=perf_counter() - started)
-
-
-def is_callers(connection: BaseDatabaseWrapper) -> bool:
-    """Whether somebody around the batch has a transaction open: nothing may run beside it."""
-    if connection.in_atomic_block or is_manual(connection):
-        return True
-    return connection.autocommit and uncommitted.is_in_transaction(connection)  # by raw SQL
 
 
 def run_here(board: Board, *, is_timed: bool) -> Generator[SubResponse]:

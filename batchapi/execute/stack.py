@@ -10,6 +10,7 @@ from django.db import connections
 from batchapi.batch import AsyncHandler, Handler, SubRequest, SubResponse
 from batchapi.conf import Settings
 from batchapi.execute.atomic import Group
+from batchapi.execute.bounded import is_on_callers_thread
 from batchapi.execute.cache import Cache
 from batchapi.execute.circuit import AsyncCircuit, Circuit, Guard
 from batchapi.execute.dedupe import AsyncCopies, Copies
@@ -22,7 +23,6 @@ from batchapi.execute.references import References
 from batchapi.execute.retry import AsyncRetry, Retries, Retry
 from batchapi.execute.savepoints import Savepoints, open_aliases
 from batchapi.execute.twins import InTurn
-from batchapi.middleware import strangers
 from batchapi.parent import Parent
 from batchapi.problem import problem_response
 from batchapi.route import find_route
@@ -83,7 +83,7 @@ def build_stack(parent: Parent, settings: Settings, answers: Answers) -> Stack:
         has_async=not settings.layers.SUBREQUEST_MIDDLEWARE,
         # Middleware around every sub-request may count them.
         has_copies=settings.lanes.ENABLE_DEDUPLICATION and not settings.layers.SUBREQUEST_MIDDLEWARE,
-        is_on_callers_thread=bool(strangers(*settings.layers.SUBREQUEST_MIDDLEWARE, *settings.layers.KNOWN_MIDDLEWARE)),
+        is_on_callers_thread=is_on_callers_thread(settings),
         circuits=circuits,
     )
 

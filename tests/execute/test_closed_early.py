@@ -1,6 +1,7 @@
 """A batch whose answers nobody waits for any more: what runs is ended, what waits never begins."""
 
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def answers_of(*requests: dict[str, Any]) -> Any:
     parent, limits = a_parent(), get_settings()
     plan = plan_batch(parse_batch({"requests": list(requests)}, parent=parent, limits=limits.limits), rules=None)
     stack = build_stack(parent, limits)
-    return execute_plan(plan, stack, correlation_id="b", limits=limits.lanes, identify=lambda: "somebody")
+    return execute_plan(plan, stack, correlation_id="b", limits=limits.lanes, identify=lambda: "somebody", deadline=inf)
 
 
 @pytest.mark.parametrize("last", ["slow", "atomic,write:b,hold", "nap:0.3,write:b"])
@@ -63,7 +64,9 @@ def test_when_the_answer_cannot_be_rendered_nothing_runs_any_more_as_the_excepti
     settings = replace(settings, limits=replace(settings.limits, MAX_RESPONSE_BYTES=broken))
     requests = [do("write:a"), late("hold"), do("write:c")]
     with pytest.raises(TypeError, match="not supported between") as raised:
-        answer_batch({"requests": requests}, parent=a_parent(), settings=settings, identify=lambda: "somebody")
+        answer_batch(
+            {"requests": requests}, parent=a_parent(), settings=settings, identify=lambda: "somebody", deadline=inf
+        )
     assert raised.tb
     let_go()
     wait_until(lambda: not pool.working)

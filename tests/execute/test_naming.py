@@ -6,8 +6,8 @@ from time import monotonic
 import pytest
 
 from batchapi.execute.abandoned import abandoned
+from batchapi.execute.bounded import in_time
 from batchapi.execute.lanes import Lane, Surroundings
-from batchapi.execute.naming import name_in_time
 from tests.execute.slow import Hold, wait_until
 
 
@@ -18,7 +18,7 @@ def lane() -> Lane:
 
 
 def test_a_name_is_found_out_on_another_thread() -> None:
-    name = name_in_time(lambda: current_thread().name, lane(), Surroundings(), until=monotonic() + 20)
+    name = in_time(lambda: current_thread().name, lane(), Surroundings(), until=monotonic() + 20)
     assert name == "batchapi-lane"
     assert not abandoned
 
@@ -31,7 +31,7 @@ def test_one_that_does_not_come_is_not_waited_for() -> None:
         return "user 1"
 
     begun, one = monotonic(), lane()
-    assert name_in_time(identify, one, Surroundings(), until=begun + 0.1) is None
+    assert in_time(identify, one, Surroundings(), until=begun + 0.1) is None
     assert one.is_abandoned
     assert monotonic() - begun < 5
     assert dict(abandoned.by_caller) == {"unnamed": 1}
@@ -44,5 +44,5 @@ def test_what_goes_wrong_is_the_callers() -> None:
         raise LookupError("who?")
 
     with pytest.raises(LookupError, match="who"):
-        name_in_time(identify, lane(), Surroundings(), until=monotonic() + 20)
+        in_time(identify, lane(), Surroundings(), until=monotonic() + 20)
     assert not abandoned

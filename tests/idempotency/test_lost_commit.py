@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
+import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
@@ -87,10 +89,13 @@ def _deadly_commit(client: Client) -> Iterator[None]:
     end_trap()
 
 
+CONFLICT = "RAISE EXCEPTION 'made' USING ERRCODE = '40001'"
+
+
 @pytest.fixture
 def _conflict(client: Client) -> Iterator[None]:
     """The database finds out at COMMIT that somebody else was faster."""
-    set_trap("RAISE EXCEPTION 'made' USING ERRCODE = '40001'")
+    set_trap(CONFLICT)
     yield
     end_trap()
 
@@ -174,6 +179,49 @@ def test_another_attempt_runs_where_nothing_came_through(client: Client) -> None
         [record] = ask(client, only("a"))
     assert (record["headers"][HEADER], fates([record])) == ("2", [(201, False)])
     assert (kept(), CALLS) == ({"a": 1}, ["a", "a"])
+
+
+@pytest.mark.usefixtures("_three_attempts", "_deadly_commit")
+def test_once_an_attempt_has_looked_its_own_end_counts(client: Client) -> None:
+    def become_a_conflict() -> None:
+        end_trap()
+        set_trap(CONFLICT)
+
+    with before_another_attempt(become_a_conflict):
+        [record] = ask(client, only("a"))
+    assert (record["headers"][HEADER], told(record)) == ("3", (500, "crashed", None))
+    assert kept() == {}
+
+
+@pytest.fixture
+def _slow_commit(client: Client) -> Iterator[None]:
+    set_trap("PERFORM pg_sleep(5)")
+    yield
+    end_trap()
+
+
+def cut_amid_commit(relayed: Relay) -> None:
+    """End the client's side once the server is at it; the server goes on, as it hears of that only afterwards."""
+    settings = connection.settings_dict
+    there, port = relayed.there
+    with psycopg.connect(
+        dbname=settings["NAME"], host=there, port=port, user=settings["USER"], autocommit=True
+    ) as other:
+        while not other.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'").fetchone():
+            pass
+        relayed.cut()
+
+
+@pytest.mark.usefixtures("_slow_commit")
+def test_an_attempt_that_waits_for_a_lost_commit_in_vain_does_not_know_either(client: Client, relayed: Relay) -> None:
+    cutter = Thread(target=cut_amid_commit, args=(relayed,))
+    before_the_end.append(cutter.start)
+    with with_settings(RETRY_ATTEMPTS=3, RETRY_WAIT=0.01, TIMEOUT=2):
+        [record] = ask(client, only("a"))
+    cutter.join()
+    assert told(record) == (504, "timed_out", "unknown")
+    assert fates(ask(client, only("a"))) == [(201, True)]
+    assert (kept(), CALLS) == ({"a": 1}, ["a"])
 
 
 @pytest.mark.usefixtures("_three_attempts", "_conflict")

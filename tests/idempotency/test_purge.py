@@ -35,7 +35,7 @@ def _records(client: Client, bob: Client) -> None:
 
 
 def left() -> set[tuple[str, str]]:
-    names = {f"user {user.pk}": user.username for user in User.objects.all()}
+    names = {f"user auth.user {user.pk}": user.username for user in User.objects.all()}
     return {(names[caller], key) for caller, key in IdempotencyRecord.objects.values_list("caller", "key")}
 
 

@@ -6,29 +6,35 @@ An answer has a place that is taken once, so not even a batch that has lost its 
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
+from time import monotonic
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import Error, IntegrityError, transaction
 from django.utils import timezone
 
 from batchapi.batch import Batch, SubRequest, SubResponse
-from batchapi.callers import is_user
+from batchapi.callers import is_user, name_caller
 from batchapi.conf import Settings
-from batchapi.exceptions import NoStoredAnswer
+from batchapi.exceptions import Crashed, KeyInUse, NoStoredAnswer
+from batchapi.execute.bounded import do_in_time, is_on_callers_thread
 from batchapi.execute.idempotency.hold import Hold, Rows
-from batchapi.execute.idempotency.scope import Part, find_parts
+from batchapi.execute.idempotency.scope import KEY_HEADER, Part, find_parts
+from batchapi.parent import Parent
 from batchapi.problem import problem_response
 from batchapi.statements import unwatched
 
 GRACE = 5.0  # seconds after its DEADLINE that a batch may still be at work: its last rows, its answer
+RELEASE_SECONDS = 1.0  # that an answer waits for its keys to be given back
 LONGEST = 300.0  # seconds that a batch without a DEADLINE is waited for
 REPLAYED = ("Idempotent-Replayed", "true")
 UNKNOWN = "It was sent before, and nobody knows how far it came. Look for what it should have made before sending anew."
 COMMITTED = (
     "It was done before, and its answer was one that is never stored: it set a cookie, or changed who is asking."
 )
+NOT_TOLD = "The database does not say whether this key is in use; send the batch again."
 TAKEN = "Another batch with the same Idempotency-Key has taken it over; send it again to learn how it ended."
 
 logger = logging.getLogger("batchapi.idempotency")
@@ -110,6 +116,34 @@ class Answers:
         row = self.row_of(request).first()
         return row and replay(row, request)
 
+    def read_again_or(self, request: SubRequest, refusal: NoStoredAnswer) -> SubResponse:
+        """The same; the refusal if there is nothing, or the database cannot tell."""
+        with suppress(Error):
+            if answer := self.read_again(request):
+                return answer
+        return problem_response(request, refusal)
+
+    def keep(self, response: SubResponse) -> SubResponse:
+        """Store the answer of a sub-request whose condition does not hold.
+
+        The next time it may, because of what was done since, and both branches would be done.
+        """
+        request = response.request
+        if request.group is not None or not self.covers(request):
+            return response
+        try:
+            with self.counted(), transaction.atomic(using=self.alias):
+                self.begin([request])
+                self.finish([response])
+        except NoStoredAnswer as refusal:
+            return self.read_again_or(request, refusal)
+        except Error as error:
+            logger.error("It could not be stored that a condition did not hold.", exc_info=error)
+            crash = Crashed("It cannot be written down now that it was not to run; send it again.")
+            crash.executed = False
+            return problem_response(request, crash)
+        return response
+
     def begin_openly(self, request: SubRequest) -> None:
         """Note that a view which runs in no transaction is called.
 
@@ -128,7 +162,7 @@ class Answers:
         try:
             with unwatched():  # What is done is done, however late.
                 row.update(**contents(response)) if is_stored else row.delete()
-        except DatabaseError as error:
+        except Error as error:
             logger.error("The answer of a view that has run could not be stored.", exc_info=error)
 
 
@@ -136,25 +170,46 @@ NOTHING = Answers({}, alias="")  # of a batch without a key
 
 
 @contextmanager
-def hold_keys(batch: Batch, *, settings: Settings, identify: Callable[[], str]) -> Iterator[Answers]:
+def hold_keys(
+    batch: Batch, *, parent: Parent, settings: Settings, identify: Callable[[], str], until: float
+) -> Iterator[Answers]:
     """The answers of a batch, whose keys are held while the block runs. Raises KeyReused or KeyInUse before that.
 
-    Without a key nobody is asked for anything. Keys of callers without a user are ignored: an address is many people.
+    KeyInUse as well where the database does not tell, or not by `until` (time.monotonic()). Without a key nobody is
+    asked for anything. Keys of callers without a user are ignored: an address is many people.
     """
-    is_keyed = batch.idempotency_key is not None or any(request.idempotency_key for request in batch.requests)
-    caller = identify() if is_keyed else ""
-    parts = find_parts(batch, caller=caller) if is_user(caller) else {}
-    if not parts:
+    if batch.idempotency_key is None and not any(request.idempotency_key for request in batch.requests):
         yield NOTHING
         return
-    seconds = (settings.lanes.DEADLINE or LONGEST) + GRACE
-    ttl = settings.failures.IDEMPOTENCY_TTL
-    answers = Answers(parts, alias=settings.layers.ATOMIC_GROUP_ALIAS, ttl=ttl, seconds=seconds)
-    answers.take_keys()
+    sender = name_caller(None, parent.request)
+    is_here = is_on_callers_thread(settings)
+    take = partial(take_keys, batch, parent=parent, settings=settings, identify=identify)
+    answers = do_in_time(take, until=until, sender=sender, is_here=is_here)
+    if answers is None:
+        raise KeyInUse(NOT_TOLD, header=KEY_HEADER)
     try:
         yield answers
     finally:
-        answers.hold.release()
+        if answers:
+            do_in_time(answers.hold.release, until=monotonic() + RELEASE_SECONDS, sender=sender, is_here=is_here)
+
+
+def take_keys(batch: Batch, *, parent: Parent, settings: Settings, identify: Callable[[], str]) -> Answers:
+    """See `hold_keys`: the keys are taken, and what was answered under them is known."""
+    try:
+        caller = identify()
+        sent_to = [parent.origin(), parent.script_name, parent.service_root, parent.urlconf]
+        parts = find_parts(batch, caller=caller, sent_to=sent_to) if is_user(caller) else {}
+        if not parts:
+            return NOTHING
+        seconds = (settings.lanes.DEADLINE or LONGEST) + GRACE
+        ttl = settings.failures.IDEMPOTENCY_TTL
+        answers = Answers(parts, alias=settings.layers.ATOMIC_GROUP_ALIAS, ttl=ttl, seconds=seconds)
+        answers.take_keys()
+    except Error as error:
+        logger.error("Idempotency keys could not be looked up.", exc_info=error)
+        raise KeyInUse(NOT_TOLD, header=KEY_HEADER) from error
+    return answers
 
 
 def contents(response: SubResponse) -> dict[str, Any]:
@@ -185,5 +240,5 @@ def replay(row: Any, request: SubRequest) -> SubResponse:
         headers=(*((name, value) for name, value in json.loads(row.headers)), REPLAYED),
         body=bytes(row.body),
         is_json=row.is_json,
-        is_skipped=row.status == 424 and request.group is not None,  # A group whose member fails is not stored.
+        is_skipped=row.status == 424,  # A condition did not hold. A group whose member fails is not stored.
     )

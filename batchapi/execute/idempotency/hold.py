@@ -13,13 +13,14 @@ from threading import Lock
 from typing import Any
 
 from django.apps import apps
-from django.db import DatabaseError, IntegrityError, OperationalError, connections, transaction
+from django.db import Error, IntegrityError, OperationalError, connections, transaction
 from django.utils import timezone
 
 from batchapi.exceptions import KeyInUse, KeyReused
 from batchapi.execute.idempotency.scope import Claim
 from batchapi.execute.transient import fault_of, is_locked
 
+AT_WORK = "A batch with this key is at work, or was until its process died; send it again."
 TRIES = 5  # to take keys that others take at the same moment
 
 logger = logging.getLogger("batchapi.idempotency")
@@ -137,7 +138,7 @@ class Hold:
             return
         try:
             self.table.filter(identity__in=[*self.claims], token=self.token).update(lease=timezone.now())
-        except DatabaseError as error:
+        except Error as error:
             logger.warning(
                 "Idempotency keys are not given back before the time of their batch is over.", exc_info=error
             )
@@ -175,8 +176,7 @@ def is_over(row: Any) -> bool:
     return bool(row.expires <= now and (row.lease is None or row.lease <= now))
 
 
-def in_use(claims: Mapping[str, Claim]) -> KeyInUse:
-    """The refusal of a batch that another one is in the way of; it names the first of these keys."""
+def in_use(claims: Mapping[str, Claim], words: str = AT_WORK) -> KeyInUse:
+    """The refusal of a batch that another one is, or may be, in the way of; it names the first of these keys."""
     claim = next(iter(claims.values()))
-    words = "A batch with this key is at work, or was until its process died; send it again."
     return KeyInUse(words, pointer=claim.pointer, header=claim.header)

@@ -4,19 +4,23 @@ What was answered before never comes here: it is given again before anything is 
 depends on may answer otherwise by now.
 """
 
+import logging
 from contextvars import copy_context
 from dataclasses import replace
 
 from asgiref.sync import iscoroutinefunction
+from django.db import Error
 
 from batchapi.batch import Handler, SubRequest, SubResponse
 from batchapi.exceptions import Crashed, NoStoredAnswer
+from batchapi.execute.attempt import AttemptOver, this
 from batchapi.execute.idempotency.answers import Answers
 from batchapi.execute.memory import Checkpoint
 from batchapi.execute.transaction import TakeBack, UnknownEnd, refuse_broken, whole
 from batchapi.execute.transient import Fault, fault_of
 from batchapi.problem import problem_response
 
+logger = logging.getLogger("batchapi.idempotency")
 PASSING = frozenset({401, 403, 408, 425, 429})  # They say: not like this, or not now. A resend is to be asked again.
 
 
@@ -56,7 +60,10 @@ class Recorded:
         except Failed as failure:
             return replace(failure.response, cookies=())
         except NoStoredAnswer as refusal:  # Nobody but a batch that has overslept gets here.
-            return self.answers.read_again(request) or problem_response(request, refusal)
+            return self.answers.read_again_or(request, refusal)
+        except AttemptOver:
+            this().is_flying |= request.key in self.unsure  # Its last statement says nothing of the COMMIT before.
+            raise
         except UnknownEnd as unknown:
             self.unsure.add(request.key)
             return self.crash(request, fault_of(unknown.__cause__ or unknown))
@@ -98,10 +105,20 @@ class Recorded:
         try:
             self.answers.begin_openly(request)
         except NoStoredAnswer as refusal:
-            return self.answers.read_again(request) or problem_response(request, refusal)
+            return self.answers.read_again_or(request, refusal)
+        except Error as error:
+            return not_noted(request, error)
         response = self.get_response(request)
         self.answers.finish_openly(response, is_stored=response.status not in PASSING)
         return response
+
+
+def not_noted(request: SubRequest, error: Error) -> SubResponse:
+    """The 500 of what was not begun, since nobody would know of it afterwards."""
+    logger.error("It could not be noted that a view is called, so it is not.", exc_info=error)
+    crash = Crashed("What is done under its Idempotency-Key cannot be written down now; send it again.")
+    crash.executed = False
+    return problem_response(request, crash)
 
 
 def wants_no_transaction(request: SubRequest) -> bool:

@@ -6,7 +6,7 @@ if it is the batch's own, all unsafe sub-requests without one and all groups.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -50,14 +50,15 @@ class Part:
         return row_id(self.claim.caller, self.claim.key, self.name)
 
 
-def find_parts(batch: Batch, *, caller: str) -> dict[str, Part]:
+def find_parts(batch: Batch, *, caller: str, sent_to: Sequence[str | None] = ()) -> dict[str, Part]:
     """The part that each covered sub-request is, by its key in the batch.
 
+    `sent_to` is all that decides where a URL leads: host, script name, service root, URL configuration.
     Of a group all members are covered, or none: it is answered again as a whole.
     """
     outer = None
     if (key := batch.idempotency_key) is not None:
-        listed = [batch.is_relaxed, [list_sent(request) for request in batch.requests]]
+        listed = [sent_to, batch.is_relaxed, [list_sent(request) for request in batch.requests]]
         outer = Claim(caller=caller, key=key, seals=make_seals(listed), header=KEY_HEADER)
     parts: dict[str, Part] = {}
     for members in nodes(batch.requests):
@@ -65,18 +66,22 @@ def find_parts(batch: Batch, *, caller: str) -> dict[str, Part]:
         if not is_group and not is_coverable(first):
             continue
         keyed = next((member for member in members if member.idempotency_key is not None), None)
-        claim = outer if keyed is None else own_claim(members, keyed, caller=caller, pointer=batch.pointer)
+        claim = (
+            outer if keyed is None else own_claim(members, keyed, caller=caller, sent_to=sent_to, pointer=batch.pointer)
+        )
         if claim is not None:
             is_alone = keyed is not None and not is_group
             parts |= {m.key: Part(claim=claim, name="own" if is_alone else f"id:{m.key}") for m in members}
     return parts
 
 
-def own_claim(members: list[SubRequest], keyed: SubRequest, *, caller: str, pointer: str) -> Claim:
+def own_claim(
+    members: list[SubRequest], keyed: SubRequest, *, caller: str, sent_to: Sequence[str | None], pointer: str
+) -> Claim:
     """The claim of a sub-request, or of a group, that has a key of its own. The id of one that is alone may change."""
     sent = [list_sent(member) for member in members] if keyed.group is not None else list_sent(keyed)[1:]
     key = keyed.idempotency_key or ""
-    return Claim(caller=caller, key=key, seals=make_seals(sent), pointer=f"{pointer}/{keyed.index}/headers")
+    return Claim(caller=caller, key=key, seals=make_seals([sent_to, sent]), pointer=f"{pointer}/{keyed.index}/headers")
 
 
 def nodes(requests: Iterable[SubRequest]) -> list[list[SubRequest]]:

@@ -5,6 +5,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 from django.db.models import Exists, OuterRef, QuerySet
@@ -78,7 +79,7 @@ class Command(arguments.Command):
             return rows, "all records"
         if options["user"] is not None:
             user = read_user(options["user"])
-            return rows.filter(caller=name_user(user)), f"records of user {user}"
+            return rows.filter(caller=name_user(get_user_model(), user)), f"records of user {user}"
         return rows.filter(expires__lte=now), "expired records"
 
     def is_wanted(self, options: dict[str, Any], what: str) -> bool:
