@@ -28,7 +28,7 @@ def execute_plan(
 ) -> Generator[SubResponse]:
     """Run a plan and yield the answers in effective order, each as soon as nothing can change it any more.
 
-    The batch ends by the deadline (time.monotonic()). `identify` names the caller, for the count of threads that did not
+    The batch ends by the deadline (time.monotonic()). `identify` names the caller, for the count of threads that do not
     come back; asked only while there are some.
     """
     started, total = perf_counter(), len(plan.order)

@@ -11,6 +11,7 @@ from django.test import RequestFactory
 
 from batchapi.answer import answer_batch
 from batchapi.conf import get_settings
+from batchapi.execute.idempotency.answers import NOTHING
 from batchapi.execute.runner import execute_plan
 from batchapi.execute.stack import build_stack
 from batchapi.execute.threads import pool
@@ -39,7 +40,7 @@ def answers_of(*requests: dict[str, Any]) -> Any:
     """The answers as they become final; nothing has run yet."""
     parent, limits = a_parent(), get_settings()
     plan = plan_batch(parse_batch({"requests": list(requests)}, parent=parent, limits=limits.limits), rules=None)
-    stack = build_stack(parent, limits)
+    stack = build_stack(parent, limits, NOTHING)
     return execute_plan(plan, stack, correlation_id="b", limits=limits.lanes, identify=lambda: "somebody", deadline=inf)
 
 
@@ -64,9 +65,7 @@ def test_when_the_answer_cannot_be_rendered_nothing_runs_any_more_as_the_excepti
     settings = replace(settings, limits=replace(settings.limits, MAX_RESPONSE_BYTES=broken))
     requests = [do("write:a"), late("hold"), do("write:c")]
     with pytest.raises(TypeError, match="not supported between") as raised:
-        answer_batch(
-            {"requests": requests}, parent=a_parent(), settings=settings, identify=lambda: "somebody", deadline=inf
-        )
+        answer_batch({"requests": requests}, parent=a_parent(), settings=settings, identify=lambda: "somebody")
     assert raised.tb
     let_go()
     wait_until(lambda: not pool.working)
