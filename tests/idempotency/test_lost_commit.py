@@ -23,6 +23,7 @@ from tests.execute.lanes import with_settings
 from tests.idempotency import views
 from tests.idempotency.asking import Item, ask, do, fates, let_time_pass
 from tests.idempotency.views import CALLS, kept
+from tests.store.server import eventually
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True, databases=["default", "other"])]
 before_the_end: list[Callable[[], None]] = []  # what happens when a view has written, once
@@ -207,8 +208,8 @@ def cut_amid_commit(relayed: Relay) -> None:
     with psycopg.connect(
         dbname=settings["NAME"], host=there, port=port, user=settings["USER"], autocommit=True
     ) as other:
-        while not other.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'").fetchone():
-            pass
+        look = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        eventually(lambda: other.execute(look).fetchone() is not None)
         relayed.cut()
 
 
