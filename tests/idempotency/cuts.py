@@ -1,7 +1,7 @@
 """Where a process may die: before and after each statement, in views, after commits, between two sub-requests."""
 
-import os
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,8 @@ class Cut:
         is_here = number == self.at if isinstance(self.at, int) else name.startswith(self.at)
         if is_here:
             self.at = 0
-            os.kill(os.getpid(), signal.Signals[self.how])
+            # To this thread: another one would be stopped first, and this one go on for a moment.
+            signal.pthread_kill(threading.get_ident(), signal.Signals[self.how])
 
 
 cut: Cut | None = None
