@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pytest
 from django.utils.translation import deactivate
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.servers import NoServer, postgres_server, redis_server
 
@@ -20,8 +20,9 @@ IS_CI = os.environ.get("BATCHAPI_CI") == "1"
 
 # No deadline: a slow machine is not a bug. In CI the same examples each time: a red run can be run again.
 settings.register_profile("dev", max_examples=50, deadline=None)
-settings.register_profile("ci", max_examples=300, deadline=None, derandomize=True)
-settings.register_profile("rerun", max_examples=60, deadline=None, derandomize=IS_CI)
+SLOW = (HealthCheck.too_slow,)  # Neither is a machine on which it takes a while to think of an example.
+settings.register_profile("ci", max_examples=300, deadline=None, derandomize=True, suppress_health_check=SLOW)
+settings.register_profile("rerun", max_examples=60, deadline=None, derandomize=IS_CI, suppress_health_check=SLOW)
 settings.register_profile("deep", max_examples=5000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IS_CI else "dev"))
 
