@@ -212,10 +212,12 @@ class Attempt:
     def end(self, *, is_write: bool, is_done: bool) -> None:
         """Note what became of a write. Raise AttemptOver in place of the error of a query that was cancelled."""
         with self.lock:
-            if self.is_flying and is_write and is_done:
+            # On SQLite an INSERT … RETURNING that was interrupted as it returned is taken back when its row is read.
+            is_open = is_done and any(asked.vendor == "sqlite" for asked in self.asks & self.cancelled)
+            if self.is_flying and is_write and is_done and not is_open:
                 self.is_committed = self.is_settling = True
             # A write that commits itself may have come through although the connection is gone.
-            self.is_flying &= not is_done and any(map(is_lost, self.asks))
+            self.is_flying &= is_open or (not is_done and any(map(is_lost, self.asks)))
             self.asks.clear()
             if self.is_ended and not is_done:
                 raise AttemptOver

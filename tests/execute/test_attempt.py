@@ -1,7 +1,8 @@
 """One attempt by itself: what it says became of its writes, and what it lets happen once its time is over."""
 
+import sqlite3
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from time import monotonic
 from typing import Any
 
@@ -325,3 +326,21 @@ def test_who_is_lost_is_told_by_time():
     assert not trying.is_lost
     trying.cancelled_at -= GRACE
     assert trying.is_lost
+
+
+def test_a_write_that_is_interrupted_as_it_returns_is_not_said_to_be_committed() -> None:
+    """It is taken back where its row is read, as SQLite does by itself."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)) as raw:
+        raw.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)")
+        connection: Any = Connection()
+        connection.connection = raw
+        attempt = Attempt(ends_at=monotonic() + 60)
+        attempt.begin(connection, INSERT, (), is_write=True)
+        cursor = raw.execute("INSERT INTO t VALUES (1), (2) RETURNING n")
+        attempt.ends_at = 0.0
+        attempt.cancel()
+        attempt.end(is_write=True, is_done=True)
+        assert attempt.outcome == "unknown"
+        with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+            cursor.fetchall()
+        assert raw.execute("SELECT count(*) FROM t").fetchall() == [(0,)]
