@@ -7,15 +7,16 @@ import logging
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from math import floor
 from threading import Lock
-from time import monotonic, sleep
 from typing import cast
 
 from batchapi.batch import Node, SubRequest, SubResponse
 from batchapi.conf import Caching
 from batchapi.execute.attempt import Attempt, AttemptOver
 from batchapi.execute.describe import IndescribableError
+from batchapi.execute.flight import take_claim
 from batchapi.execute.footprint import Footprint
 from batchapi.execute.gate import Known
 from batchapi.execute.identity import Identities, Identity
@@ -25,9 +26,6 @@ from batchapi.freshness import ORIGIN_ONLY, Terms, Wish, read_terms, read_wish
 from batchapi.store import Entry, Found, Snapshot, Store
 from batchapi.store.tags import alias_tag, route_tag, table_tag, user_tag
 
-POLLS = (0.01, 0.02, 0.05)  # Seconds between looks at what another process is computing; the last one repeats.
-LATE = 0.001  # Seconds after which it is worth another look whether an answer is there by now.
-LONGEST_CLAIM = 60.0  # seconds
 logger = logging.getLogger("batchapi.cache")
 
 
@@ -189,35 +187,16 @@ class Recollection:
             return None
         trying.footprint = Footprint(tells_who=candidate.identity.is_checked)
         if self.may_wait(trying) and candidate.wish.may_read:
-            self.claim(candidate, trying, seconds=seconds)
+            assert self.snapshot is not None
+            candidate.token = take_claim(
+                self.cache.store,
+                candidate.identity.key,
+                trying,
+                seconds=seconds,
+                since=self.snapshot.taken_at,
+                is_known=partial(self.look_again, candidate),
+            )
         return candidate.known
-
-    def claim(self, candidate: Candidate, trying: Attempt, *, seconds: float) -> None:
-        """Be the one that computes an answer, or wait until another one has. Raises AttemptOver if that takes too long.
-
-        A claim is only held while its view runs, so two batches never wait for each other.
-        """
-        store, polls = self.cache.store, iter(POLLS)
-        key = candidate.identity.key
-        pause, begun = 0.0, monotonic()
-        while (token := store.claim(key, seconds=min(trying.remaining(), seconds, LONGEST_CLAIM) + 1.0)) is None:
-            pause = next(polls, pause)
-            if trying.remaining() <= pause:
-                raise AttemptOver
-            if monotonic() - begun + pause >= seconds:
-                trying.limit = f"the {seconds:g} seconds it had"
-                raise AttemptOver
-            sleep(pause)
-            trying.stop_if_overtaken()
-            if self.look_again(candidate):
-                return
-        assert self.snapshot is not None
-        if monotonic() - self.snapshot.taken_at > LATE and self.look_again(candidate):
-            store.release(key, token)  # Somebody has computed it since we first looked.
-        elif pause:  # Whoever we waited for has left nothing: others would wait in vain as well, one after the other.
-            store.release(key, token)
-        else:
-            candidate.token = token
 
     def look_again(self, candidate: Candidate) -> bool:
         """Whether the answer is known by now."""
