@@ -15,7 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from batchapi.execute.retry import HEADER, budget
+from batchapi.execute.kept import ATTEMPTS
+from batchapi.execute.retry import budget
 from batchapi.signals import subrequest_retried
 from chat.models import Session
 from tests.cache.relay import Relay, relay
@@ -170,7 +171,7 @@ def test_another_attempt_finds_what_came_through_and_calls_nobody(client: Client
     lose_the_answer(relayed)
     with before_another_attempt(lambda: hear_again(relayed)):
         [record] = ask(client, only("a"))
-    assert (record["headers"][HEADER], fates([record])) == ("2", [(201, True)])
+    assert (record["headers"][ATTEMPTS], fates([record])) == ("2", [(201, True)])
     assert (kept(), CALLS) == ({"a": 1}, ["a"])
 
 
@@ -178,7 +179,7 @@ def test_another_attempt_finds_what_came_through_and_calls_nobody(client: Client
 def test_another_attempt_runs_where_nothing_came_through(client: Client) -> None:
     with before_another_attempt(end_trap):
         [record] = ask(client, only("a"))
-    assert (record["headers"][HEADER], fates([record])) == ("2", [(201, False)])
+    assert (record["headers"][ATTEMPTS], fates([record])) == ("2", [(201, False)])
     assert (kept(), CALLS) == ({"a": 1}, ["a", "a"])
 
 
@@ -190,7 +191,7 @@ def test_once_an_attempt_has_looked_its_own_end_counts(client: Client) -> None:
 
     with before_another_attempt(become_a_conflict):
         [record] = ask(client, only("a"))
-    assert (record["headers"][HEADER], told(record)) == ("3", (500, "crashed", None))
+    assert (record["headers"][ATTEMPTS], told(record)) == ("3", (500, "crashed", None))
     assert kept() == {}
 
 
@@ -229,7 +230,7 @@ def test_an_attempt_that_waits_for_a_lost_commit_in_vain_does_not_know_either(cl
 def test_a_commit_that_the_database_gives_up_is_tried_again(client: Client) -> None:
     with before_another_attempt(end_trap):
         [record] = ask(client, only("a"))
-    assert (record["headers"][HEADER], fates([record])) == ("2", [(201, False)])
+    assert (record["headers"][ATTEMPTS], fates([record])) == ("2", [(201, False)])
     assert kept() == {"a": 1}
 
 
@@ -244,7 +245,7 @@ def test_it_stays_unknown_while_no_attempt_can_look(client: Client, relayed: Rel
     lose_the_answer(relayed)
     with before_another_attempt(lambda: setattr(relayed, "is_cut", True)):
         [record] = ask(client, only("a"))
-    assert (record["headers"][HEADER], told(record)) == ("3", UNKNOWN)
+    assert (record["headers"][ATTEMPTS], told(record)) == ("3", UNKNOWN)
     hear_again(relayed)
     relayed.is_cut = False
     let_time_pass()
