@@ -227,7 +227,7 @@ def is_allowable(header: str) -> bool:
 def unmet_rules(value: object) -> str | None:
     """What PRIORITY_RULES should have been, or None."""
     try:
-        for rule in value:  # type: ignore[attr-defined]
+        for rule in value:  # type: ignore[attr-defined]  # What it is not, it raises.
             read_rule(rule)
     except (TypeError, ValueError, KeyError, AttributeError):
         return 'a tuple of pairs such as ("POST session-list", "critical") or ("* /api/stats/*", "background")'

@@ -41,6 +41,7 @@ class Budget:
     def expect(self, requests: int, *, now: float) -> None:
         """So many sub-requests have come."""
         with self.lock:
+            self.forget(now)
             self.asked[int(now)] = self.asked.get(int(now), 0) + requests
 
     def spend(self, share: float, *, now: float) -> bool:
@@ -48,13 +49,17 @@ class Budget:
         if share == 0:
             return False
         with self.lock:
-            for counts in (self.asked, self.spent):
-                for second in [second for second in counts if second <= now - RECENT]:
-                    del counts[second]
+            self.forget(now)
             if sum(self.spent.values()) >= max(LEAST, share * sum(self.asked.values())):
                 return False
             self.spent[int(now)] = self.spent.get(int(now), 0) + 1
             return True
+
+    def forget(self, now: float) -> None:
+        """Under the lock: what was longer ago than one looks back."""
+        for counts in (self.asked, self.spent):
+            for second in [second for second in counts if second <= now - RECENT]:
+                del counts[second]
 
 
 seldom = Seldom(logging.getLogger("batchapi.retry"))

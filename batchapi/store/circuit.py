@@ -53,7 +53,7 @@ class LocalCircuit:
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
-        self.counts: deque[tuple[int, bool, int]] = deque()  # bucket, whether they failed, how many calls
+        self.counts: deque[tuple[int, int, int]] = deque()  # bucket, calls that succeeded in it, that failed
         self.opening: Opening | None = None
 
     def note(self, *, succeeded: int, failed: int, now: float) -> None:
@@ -61,12 +61,18 @@ class LocalCircuit:
         if self.opening:
             return
         bucket = floor(now * BUCKETS / self.terms.window)
-        self.counts.extend((bucket, has_failed, n) for has_failed, n in ((False, succeeded), (True, failed)) if n)
-        while self.counts and self.counts[0][0] <= bucket - BUCKETS:
+        if self.counts and self.counts[-1][0] == bucket:
+            _, before, failed_before = self.counts.pop()
+            self.counts.append((bucket, before + succeeded, failed_before + failed))
+        else:
+            self.counts.append((bucket, succeeded, failed))
+        while self.counts[0][0] <= bucket - BUCKETS:
             self.counts.popleft()
-        calls = sum(n for _, _, n in self.counts)
-        failures = sum(n for _, has_failed, n in self.counts if has_failed)
-        if failed and calls >= self.terms.min_calls and failures >= self.terms.threshold * calls:
+        if not failed:
+            return
+        failures = sum(count for _, _, count in self.counts)
+        calls = failures + sum(count for _, count, _ in self.counts)
+        if calls >= self.terms.min_calls and failures >= self.terms.threshold * calls:
             self.open(now, calls=calls, failures=failures)
 
     def open(self, now: float, *, calls: int, failures: int) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
 
+from django.db import connection
+
 
 class Relay:
     """Listens on a port of its own for as long as `relay` lasts."""
@@ -96,3 +98,18 @@ def relay(host: str, port: int) -> Iterator[Relay]:
         one.here.close()
         one.flows.set()
         one.cut()
+
+
+@contextmanager
+def relayed_connection() -> Iterator[Relay]:
+    """The default connection, and those that are opened meanwhile, go through a relay."""
+    settings = connection.settings_dict
+    there = settings["HOST"], settings["PORT"]
+    with relay(there[0], int(there[1])) as one:
+        connection.close()
+        settings.update(HOST="127.0.0.1", PORT=one.port)
+        try:
+            yield one
+        finally:
+            connection.close()
+            settings.update(HOST=there[0], PORT=there[1])

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from tests.cache.asking import ask
-from tests.cache.relay import Relay, relay
+from tests.cache.relay import Relay, relayed_connection
 from tests.cache.telling import GROUPS, RENAME, USERS, Told
 from tests.cache.world import execute
 
@@ -44,16 +44,8 @@ def a_group(transactional_db: None) -> Group:
 @pytest.fixture
 def relayed(a_group: Group) -> Iterator[Relay]:
     """The default connection, and those that are opened meanwhile, go through a relay."""
-    settings = connection.settings_dict
-    there = settings["HOST"], settings["PORT"]
-    connection.close()
-    with relay(there[0], int(there[1])) as one:
-        settings.update(HOST="127.0.0.1", PORT=one.port)
-        try:
-            yield one
-        finally:
-            connection.close()
-            settings.update(HOST=there[0], PORT=there[1])
+    with relayed_connection() as one:
+        yield one
 
 
 def backend() -> int:

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from batchapi.execute.abandoned import abandoned
-from tests.cache.relay import Relay, relay
+from tests.cache.relay import Relay, relayed_connection
 from tests.execute.slow import LIMIT, Told, ask, do, group, hooks, kept, late, let_go, run_query, wait_until
 
 pytestmark = [
@@ -57,16 +57,8 @@ def test_the_thread_closes_the_connections_that_it_kept():
 @pytest.fixture
 def relayed() -> Iterator[Relay]:
     """The connections of batches go through a relay."""
-    settings = connection.settings_dict
-    there = settings["HOST"], settings["PORT"]
-    with relay(there[0], int(there[1])) as one:
-        connection.close()
-        settings.update(HOST="127.0.0.1", PORT=one.port)
-        try:
-            yield one
-        finally:
-            connection.close()
-            settings.update(HOST=there[0], PORT=there[1])
+    with relayed_connection() as one:
+        yield one
 
 
 @pytest.mark.parametrize("steps", ["raw:a", "atomic,write:a"])

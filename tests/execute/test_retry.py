@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 
+from batchapi.execute.abandoned import abandoned
 from batchapi.execute.kept import ATTEMPTS
 from batchapi.execute.retry import LEAST, RECENT, Budget, budget, seldom
 from batchapi.signals import subrequest_retried
 from chat.models import Session
 from tests.execute.failing import Trouble
 from tests.execute.lanes import answers, get, post, send, statuses, with_settings
+from tests.execute.slow import wait_until
 from tests.store.test_processes import run
 
 pytestmark = [pytest.mark.urls("tests.execute.failing"), pytest.mark.django_db(transaction=True)]
@@ -29,6 +31,7 @@ def _retries() -> Iterator[None]:
     seldom.told_at = float("-inf")
     with with_settings(RETRY_ATTEMPTS=3, RETRY_WAIT=0.01):
         yield
+    wait_until(lambda: not abandoned)  # Or the next one would find no lane.
 
 
 @pytest.mark.parametrize("kind", PASSING)
@@ -226,3 +229,10 @@ with budget.lock:
 told["parent"] = [budget.spend(0.2, now=1.0) for _ in range(25)].count(True)
 """)
     assert told == {"child": 0, "parent": 20}
+
+
+def test_it_does_not_grow_where_nothing_ever_fails() -> None:
+    one = Budget()
+    for second in range(1000):
+        one.expect(1, now=second)
+    assert len(one.asked) <= RECENT + 1

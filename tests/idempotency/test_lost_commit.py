@@ -19,7 +19,7 @@ from batchapi.execute.kept import ATTEMPTS
 from batchapi.execute.retry import budget
 from batchapi.signals import subrequest_retried
 from chat.models import Session
-from tests.cache.relay import Relay, relay
+from tests.cache.relay import Relay, relayed_connection
 from tests.execute.lanes import with_settings
 from tests.idempotency import views
 from tests.idempotency.asking import Item, ask, do, fates, let_time_pass
@@ -51,17 +51,9 @@ def only(name: str, **more: Any) -> Item:
 @pytest.fixture
 def relayed(client: Client) -> Iterator[Relay]:
     """The connections of batches go through a relay."""
-    settings = connection.settings_dict
-    there = settings["HOST"], settings["PORT"]
-    connection.close()
-    with relay(there[0], int(there[1])) as one:
-        settings.update(HOST="127.0.0.1", PORT=one.port)
-        try:
-            yield one
-        finally:
-            before_the_end.clear()
-            connection.close()
-            settings.update(HOST=there[0], PORT=there[1])
+    with relayed_connection() as one:
+        yield one
+    before_the_end.clear()
 
 
 def run(*statements: str) -> None:

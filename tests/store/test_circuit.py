@@ -249,3 +249,11 @@ def test_a_call_that_began_before_it_opened_closes_nothing() -> None:
     circuit.note(succeeded=0, failed=4, now=0.0)
     circuit.note(succeeded=100, failed=0, now=1.0)
     assert circuit.opening is not None
+
+
+def test_it_remembers_buckets_and_not_calls() -> None:
+    """Every call would pay for all that came before it."""
+    circuit = LocalCircuit(TERMS)
+    for number in range(10_000):
+        circuit.note(succeeded=1, failed=0, now=number / 100)
+    assert len(circuit.counts) == BUCKETS
